@@ -1,0 +1,30 @@
+//! The words of Slipway: ids, byte counts, states, legal moves, progress.
+//!
+//! Every other crate speaks these words; none of them means anything about a
+//! database, a socket or a file format.
+//!
+//! Invariants:
+//! - No input or output, no clock, no randomness beyond making a new id.
+//! - A value that exists is valid: constructors check, arithmetic is checked.
+//! - Nothing here is serialisable; whoever owns a wire owns its spelling.
+
+mod account;
+mod bytes;
+mod ids;
+mod job;
+mod name;
+mod progress;
+mod upload;
+mod words;
+
+pub use account::{Role, Scope};
+pub use bytes::{ByteCount, InvalidByteCount, InvalidSha256, Sha256Digest};
+pub use ids::{AccountId, InvalidId, JobId, UploadId};
+pub use job::{JobKind, JobState};
+pub use name::FileName;
+pub use progress::{
+    AccountProgress, Epoch, InvalidTopic, JobProgress, JobSummary, Position, Progress, Seq, Topic,
+    UploadProgress, UploadSummary,
+};
+pub use upload::UploadState;
+pub use words::UnknownWord;

@@ -1,0 +1,212 @@
+//! The only place where a pooled connection exists.
+//!
+//! A call becomes a closure that runs, as one transaction, on one of as many
+//! threads as there are connections. Before the threads stands a counter, so
+//! that a slow database makes callers fail early and never pile up. No `async`
+//! code here ever blocks, and no connection outlives its closure.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::pg::PgConnection;
+use diesel::{Connection, QueryResult, RunQueryDsl};
+use secrecy::{ExposeSecret, SecretString};
+use slipway_config::{ApprovedDatabase, DatabaseSettings};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::{Db, DbError};
+
+/// Calls that may wait for a thread, for each thread. A call takes about a
+/// millisecond, so the last of 64 waits well under the deadline.
+const WAITING_PER_THREAD_MAX: usize = 64;
+
+/// How long a thread waits for a connection before the call counts as refused.
+const CONNECTION_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a caller waits for its answer, all told: less than the 25 s after
+/// which a request must have been answered.
+const CALL_DEADLINE: Duration = Duration::from_secs(20);
+
+/// What every connection is told first. A statement that runs for longer than
+/// its caller waits only gets in the way; a transaction that idles is a bug.
+const SESSION: &str = "SET statement_timeout = '18s'; \
+     SET idle_in_transaction_session_timeout = '18s'; \
+     SET lock_timeout = '10s'";
+
+type Work = Box<dyn FnOnce(&Pool) + Send>;
+type Pool = r2d2::Pool<Connector>;
+
+/// Threads, connections and the counter in front of them.
+pub(crate) struct Gate {
+    work: SyncSender<Work>,
+    admission: Arc<Semaphore>,
+    pool: Pool,
+}
+
+impl Gate {
+    pub(crate) fn open(
+        approved: &ApprovedDatabase,
+        settings: &DatabaseSettings,
+    ) -> std::io::Result<Self> {
+        let threads = usize::try_from(settings.pool_max).unwrap_or(usize::MAX);
+        let connector = Connector {
+            connection_string: approved.connection_string(),
+        };
+        let pool = r2d2::Pool::builder()
+            .max_size(settings.pool_max)
+            .min_idle(Some(1))
+            // Also caps the pause between failed attempts at half of it; each
+            // call states its own, shorter wait.
+            .connection_timeout(Duration::from_secs(30))
+            .error_handler(Box::new(LogConnectFailures))
+            .build_unchecked(connector);
+        let (work, queue) = sync_channel::<Work>(threads.saturating_mul(WAITING_PER_THREAD_MAX));
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 1..=threads {
+            let (queue, pool) = (Arc::clone(&queue), pool.clone());
+            std::thread::Builder::new()
+                .name(format!("slipway-db-{number}"))
+                .spawn(move || serve(&queue, &pool))?;
+        }
+        let admitted = threads
+            .saturating_mul(WAITING_PER_THREAD_MAX)
+            .min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            work,
+            admission: Arc::new(Semaphore::new(admitted)),
+            pool,
+        })
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let permit = Arc::clone(&self.admission)
+            .try_acquire_owned()
+            .or(Err(DbError::Busy { doing }))?;
+        let (answer, answered) = oneshot::channel();
+        let call = move |pool: &Pool| {
+            let _permit: OwnedSemaphorePermit = permit;
+            // Nobody waits any more: the work must not be done either.
+            if !answer.is_closed() {
+                // The receiver may leave while we work; its answer is lost with it.
+                let _unheard = answer.send(in_transaction(pool, doing, work));
+            }
+        };
+        self.work
+            .try_send(Box::new(call))
+            .or(Err(DbError::Stopping { doing }))?;
+        match tokio::time::timeout(CALL_DEADLINE, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(DbError::Stopping { doing }),
+            Err(_) => Err(DbError::Busy { doing }),
+        }
+    }
+}
+
+/// One thread: takes closures until the sender is gone.
+fn serve(queue: &Mutex<Receiver<Work>>, pool: &Pool) {
+    loop {
+        // A poisoned lock means that another thread panicked between taking
+        // the lock and taking the work; the queue itself is whole.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        // A panic costs the call its answer and nobody else anything.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(pool)));
+        if outcome.is_err() {
+            tracing::error!("a database call panicked");
+        }
+    }
+}
+
+fn in_transaction<T>(
+    pool: &Pool,
+    doing: &'static str,
+    work: impl FnOnce(&mut PgConnection) -> QueryResult<T>,
+) -> Result<T, DbError> {
+    let mut connection = pool.get_timeout(CONNECTION_WAIT).map_err(|error| {
+        tracing::warn!(doing, %error, "no database connection came free");
+        DbError::Busy { doing }
+    })?;
+    connection
+        .transaction(work)
+        .map_err(|source| DbError::Failed { doing, source })
+}
+
+/// Makes and checks pooled connections.
+struct Connector {
+    connection_string: SecretString,
+}
+
+/// Why a connection could not be made or is no longer good.
+#[derive(Debug, thiserror::Error)]
+enum ConnectError {
+    #[error("{0}")]
+    Establish(#[from] diesel::ConnectionError),
+    #[error("{0}")]
+    Query(#[from] diesel::result::Error),
+}
+
+impl r2d2::ManageConnection for Connector {
+    type Connection = PgConnection;
+    type Error = ConnectError;
+
+    fn connect(&self) -> Result<PgConnection, ConnectError> {
+        let mut connection = PgConnection::establish(self.connection_string.expose_secret())?;
+        connection.batch_execute(SESSION)?;
+        Ok(connection)
+    }
+
+    fn is_valid(&self, connection: &mut PgConnection) -> Result<(), ConnectError> {
+        diesel::sql_query("SELECT 1").execute(connection)?;
+        Ok(())
+    }
+
+    fn has_broken(&self, connection: &mut PgConnection) -> bool {
+        std::thread::panicking()
+            || AnsiTransactionManager::is_broken_transaction_manager(connection)
+    }
+}
+
+/// Tells the log why connections cannot be made, which the pool alone keeps to itself.
+#[derive(Debug)]
+struct LogConnectFailures;
+
+impl r2d2::HandleError<ConnectError> for LogConnectFailures {
+    fn handle_error(&self, error: ConnectError) {
+        // libpq's text names host, role and database, never the password.
+        tracing::warn!(%error, "the database cannot be reached");
+    }
+}
+
+impl Db {
+    /// Runs `work` as one transaction; the single gate to the database.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&mut PgConnection) -> QueryResult<T> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.gate.call(doing, work).await
+    }
+
+    /// Connections of the pool now: all of them, and the idle ones among them.
+    pub fn connections(&self) -> (u32, u32) {
+        let state = self.gate.pool.state();
+        (state.connections, state.idle_connections)
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.run("asking for a sign of life", |connection| {
+            diesel::sql_query("SELECT 1").execute(connection).map(drop)
+        })
+        .await
+    }
+}

@@ -1,0 +1,80 @@
+//! Every SQL statement in Slipway, one file per table, and nothing else.
+//!
+//! Callers see [`Db`] and plain rows; they never see a connection, a transaction
+//! or a Diesel type. A method is named table first, verb second
+//! (`upload_advance`), so that searching for `fn upload_` lists all that can
+//! happen to an upload.
+//!
+//! Invariants:
+//! - One method is one transaction. A method never calls another `Db` method.
+//! - A method answers with facts (`false`: not moved), never with a rule.
+//! - A pooled connection exists in one place, the gate, and for the length of
+//!   one transaction; no bytes are awaited while one is held.
+//! - No transaction that does work sends a NOTIFY: the doorbell rings after commit.
+//! - Only an [`slipway_config::ApprovedDatabase`] opens a connection.
+
+mod accounts;
+mod chunks;
+mod doorbell;
+mod error;
+mod gate;
+mod job_leases;
+mod jobs;
+mod listen;
+mod migrate;
+mod progress;
+mod schema;
+mod sessions;
+mod tokens;
+mod upload_writes;
+mod uploads;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+use std::sync::Arc;
+
+use slipway_config::{ApprovedDatabase, DatabaseSettings};
+
+pub use accounts::{Account, NewAccount};
+pub use chunks::Chunk;
+pub use doorbell::{Changes, Doorbell};
+pub use error::DbError;
+pub use job_leases::{Lease, LeasedJob, Reported, Settlement};
+pub use jobs::{Job, JobChange};
+pub use listen::{Heard, Listener};
+pub use migrate::{MigrateError, Migrations, migrate};
+pub use progress::TopicState;
+pub use sessions::SessionLimits;
+pub use tokens::{ApiToken, TokenGrant};
+pub use upload_writes::{Advance, Advanced, Claim, Claimed, Taken};
+pub use uploads::{NewUpload, Upload};
+
+/// The database, as the rest of Slipway sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    gate: Arc<gate::Gate>,
+    doorbell: Arc<Doorbell>,
+}
+
+impl Db {
+    /// Opens a pool on a database that the guard approved. Connects in the
+    /// background: a database that is away makes calls fail, not the start.
+    ///
+    /// # Errors
+    /// When the operating system refuses the threads.
+    pub fn open(approved: &ApprovedDatabase, settings: &DatabaseSettings) -> std::io::Result<Self> {
+        Ok(Self {
+            gate: Arc::new(gate::Gate::open(approved, settings)?),
+            doorbell: Arc::new(Doorbell::default()),
+        })
+    }
+
+    /// Where this process collects the topics that it has changed.
+    pub fn doorbell(&self) -> &Doorbell {
+        &self.doorbell
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! How an upload advances: claim, then store and advance, fenced by a number.
+//!
+//! No connection is held while bytes arrive. `writer` counts the connections
+//! that have claimed an upload; only the newest moves it, so what an older one
+//! still sends can never land.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use slipway_core::{ByteCount, Sha256Digest, Topic, UploadId, UploadState};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::jobs::enqueue_inspection_in_txn;
+use crate::schema::{chunks, uploads};
+use crate::uploads::{UploadRow, bytes, touch_account_in_txn};
+use crate::{Db, DbError, Upload};
+
+/// Leave to advance one upload, until a newer connection claims it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    id: UploadId,
+    writer: i64,
+    stored: ByteCount,
+    total: Option<ByteCount>,
+}
+
+impl Claim {
+    /// The upload.
+    pub fn id(&self) -> UploadId {
+        self.id
+    }
+
+    /// Bytes that are durable.
+    pub fn stored(&self) -> ByteCount {
+        self.stored
+    }
+
+    /// Size, once it is known.
+    pub fn total(&self) -> Option<ByteCount> {
+        self.total
+    }
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Claimed {
+    /// Go on from where the stored bytes end; the hash of them, not yet finished.
+    Yes(Claim, Option<Vec<u8>>),
+    /// The upload stands elsewhere, or takes no more bytes; nothing was claimed.
+    No(Box<Upload>),
+    /// No upload has this id.
+    Missing,
+}
+
+/// What an upload was when a newer connection asked for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Taken {
+    /// This; whoever was sending is superseded.
+    Is(Box<Upload>),
+    /// No upload has this id.
+    Missing,
+}
+
+/// One step of an upload: bytes, and what is true once they are durable.
+#[derive(Debug)]
+pub struct Advance {
+    /// The bytes that follow the stored ones; at least one, at most 8 MiB.
+    pub data: Vec<u8>,
+    /// The hash of all bytes so far, not yet finished.
+    pub hash_state: Vec<u8>,
+    /// Bytes per second, lately.
+    pub rate: Option<u64>,
+    /// The hash of the file, if these are its last bytes.
+    pub whole: Option<Sha256Digest>,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advanced {
+    /// The bytes are durable.
+    Yes(Claim),
+    /// A newer connection has the upload, or it is gone; nothing was stored.
+    Superseded,
+}
+
+impl Db {
+    /// Claims an upload for a connection that starts at byte `from`. At a wrong
+    /// offset nothing is claimed, so a confused client cannot evict a healthy one.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_claim(
+        &self,
+        id: UploadId,
+        from: ByteCount,
+        expires_after: Duration,
+    ) -> Result<Claimed, DbError> {
+        self.run("claiming an upload", move |connection| {
+            let now = OffsetDateTime::now_utc();
+            let claimed = diesel::update(
+                uploads::table
+                    .find(id.to_uuid())
+                    .filter(uploads::state.eq(UploadState::Receiving.as_str()))
+                    .filter(uploads::removed_at.is_null())
+                    .filter(uploads::expires_at.gt(now))
+                    .filter(uploads::stored_bytes.eq(from.to_i64())),
+            )
+            .set((
+                uploads::writer.eq(uploads::writer + 1),
+                uploads::expires_at.eq(now + expires_after),
+            ))
+            .returning((uploads::writer, uploads::total_bytes, uploads::hash_state))
+            .get_result::<(i64, Option<i64>, Option<Vec<u8>>)>(connection)
+            .optional()?;
+            if let Some((writer, total, hash_state)) = claimed {
+                let total = total.map(bytes).transpose()?;
+                return Ok(Claimed::Yes(
+                    Claim {
+                        id,
+                        writer,
+                        stored: from,
+                        total,
+                    },
+                    hash_state,
+                ));
+            }
+            let found = uploads::table
+                .find(id.to_uuid())
+                .select(UploadRow::as_select())
+                .first(connection)
+                .optional()?;
+            match found {
+                Some(row) => Ok(Claimed::No(Box::new(row.into_upload()?))),
+                None => Ok(Claimed::Missing),
+            }
+        })
+        .await
+    }
+
+    /// Supersedes whoever is sending and says where the upload stands, so that
+    /// the offset told is one the next chunk will find.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_take(&self, id: UploadId) -> Result<Taken, DbError> {
+        self.run("taking an upload", move |connection| {
+            let taken = diesel::update(uploads::table.find(id.to_uuid()))
+                .set(uploads::writer.eq(uploads::writer + 1))
+                .returning(UploadRow::as_returning())
+                .get_result(connection)
+                .optional()?;
+            match taken {
+                Some(row) => Ok(Taken::Is(Box::new(row.into_upload()?))),
+                None => Ok(Taken::Missing),
+            }
+        })
+        .await
+    }
+
+    /// Stores bytes and moves the upload behind them, in one transaction; with
+    /// the last of them it is stored and its inspection enqueued.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping. After an error the caller cannot
+    /// know whether the step was taken: it must give up its claim.
+    pub async fn upload_advance(&self, claim: Claim, step: Advance) -> Result<Advanced, DbError> {
+        let outcome = self
+            .run("advancing an upload", move |connection| {
+                let length = u64::try_from(step.data.len()).unwrap_or(u64::MAX);
+                let to = claim
+                    .stored
+                    .checked_add(length)
+                    .ok_or(diesel::result::Error::RollbackTransaction)?;
+                let Some(owner) = advance_in_txn(connection, &claim, &step, to)? else {
+                    return Ok(None);
+                };
+                diesel::insert_into(chunks::table)
+                    .values((
+                        chunks::upload_id.eq(claim.id.to_uuid()),
+                        chunks::start_byte.eq(claim.stored.to_i64()),
+                        chunks::data.eq(step.data),
+                    ))
+                    .execute(connection)?;
+                let mut changed = vec![Topic::Upload(claim.id)];
+                if step.whole.is_some() {
+                    let job = enqueue_inspection_in_txn(connection, claim.id)?;
+                    changed.push(Topic::Job(job));
+                    changed.push(touch_account_in_txn(connection, owner)?);
+                }
+                Ok(Some((
+                    Claim {
+                        stored: to,
+                        ..claim
+                    },
+                    changed,
+                )))
+            })
+            .await?;
+        let Some((claim, changed)) = outcome else {
+            return Ok(Advanced::Superseded);
+        };
+        self.doorbell().ring(changed);
+        Ok(Advanced::Yes(claim))
+    }
+}
+
+/// Moves the row; `None` when the claim no longer holds, else the owner.
+fn advance_in_txn(
+    connection: &mut PgConnection,
+    claim: &Claim,
+    step: &Advance,
+    to: ByteCount,
+) -> QueryResult<Option<Uuid>> {
+    // The WHERE clause is the lock: of two connections with the same bytes only
+    // the newer claim still matches a row.
+    let mine = uploads::table
+        .find(claim.id.to_uuid())
+        .filter(uploads::writer.eq(claim.writer))
+        .filter(uploads::stored_bytes.eq(claim.stored.to_i64()))
+        .filter(uploads::state.eq(UploadState::Receiving.as_str()))
+        .filter(uploads::removed_at.is_null());
+    let moved = match &step.whole {
+        None => diesel::update(mine)
+            .set((
+                uploads::stored_bytes.eq(to.to_i64()),
+                uploads::hash_state.eq(&step.hash_state),
+                uploads::rate.eq(step.rate.and_then(|rate| i64::try_from(rate).ok())),
+                uploads::seq.eq(uploads::seq + 1),
+            ))
+            .returning(uploads::owner_id)
+            .get_result(connection),
+        Some(sha256) => diesel::update(mine)
+            .set((
+                uploads::stored_bytes.eq(to.to_i64()),
+                uploads::state.eq(UploadState::Stored.as_str()),
+                uploads::sha256.eq(sha256.as_bytes().as_slice()),
+                uploads::hash_state.eq(None::<Vec<u8>>),
+                uploads::rate.eq(None::<i64>),
+                uploads::finished_at.eq(OffsetDateTime::now_utc()),
+                uploads::expires_at.eq(None::<OffsetDateTime>),
+                uploads::seq.eq(uploads::seq + 1),
+            ))
+            .returning(uploads::owner_id)
+            .get_result(connection),
+    };
+    moved.optional()
+}

@@ -1,0 +1,291 @@
+//! Uploads as rows: announce, look up, list, remove, sweep.
+//!
+//! It never moves a byte or an offset; that is `upload_writes.rs`.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use slipway_core::{AccountId, ByteCount, JobId, Sha256Digest, Topic, UploadId, UploadState};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::error::{broken, word};
+use crate::jobs::enqueue_inspection_in_txn;
+use crate::schema::{accounts, uploads};
+use crate::{Db, DbError};
+
+/// A file on its way in, or arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Upload {
+    /// Which upload.
+    pub id: UploadId,
+    /// Who announced it.
+    pub owner: AccountId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is, as announced or as found.
+    pub media_type: Option<String>,
+    /// The `Upload-Metadata` header as it came.
+    pub metadata: String,
+    /// How far it has got.
+    pub state: UploadState,
+    /// Size, once it is known.
+    pub total: Option<ByteCount>,
+    /// Bytes that are durable.
+    pub stored: ByteCount,
+    /// Of the whole file, once it is stored.
+    pub sha256: Option<Sha256Digest>,
+    /// Bytes per second as they last became durable.
+    pub rate: Option<u64>,
+    /// Why it failed.
+    pub message: Option<String>,
+    /// Count of its changes.
+    pub seq: i64,
+    /// When it was announced.
+    pub created_at: OffsetDateTime,
+    /// When it left receiving.
+    pub finished_at: Option<OffsetDateTime>,
+    /// Until when its sender may go on.
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was removed.
+    pub removed_at: Option<OffsetDateTime>,
+}
+
+/// An upload to be.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// Which upload.
+    pub id: UploadId,
+    /// Who announces it.
+    pub owner: AccountId,
+    /// What its owner calls it: 1 to 255 characters.
+    pub name: String,
+    /// What it is, as announced: at most 255 characters.
+    pub media_type: Option<String>,
+    /// The `Upload-Metadata` header as it came: at most 8 KiB.
+    pub metadata: String,
+    /// Size.
+    pub total: ByteCount,
+    /// How long its sender may stay away.
+    pub expires_after: Duration,
+    /// The SHA-256 of a file without bytes: such a file is whole at once.
+    pub whole: Option<Sha256Digest>,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = uploads, check_for_backend(diesel::pg::Pg))]
+pub(crate) struct UploadRow {
+    id: Uuid,
+    owner_id: Uuid,
+    name: String,
+    media_type: Option<String>,
+    metadata: String,
+    state: String,
+    total_bytes: Option<i64>,
+    stored_bytes: i64,
+    sha256: Option<Vec<u8>>,
+    rate: Option<i64>,
+    message: Option<String>,
+    seq: i64,
+    created_at: OffsetDateTime,
+    finished_at: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
+    removed_at: Option<OffsetDateTime>,
+}
+
+impl UploadRow {
+    pub(crate) fn into_upload(self) -> QueryResult<Upload> {
+        Ok(Upload {
+            id: UploadId::from_uuid(self.id),
+            owner: AccountId::from_uuid(self.owner_id),
+            name: self.name,
+            media_type: self.media_type,
+            metadata: self.metadata,
+            state: word(&self.state)?,
+            total: self.total_bytes.map(bytes).transpose()?,
+            stored: bytes(self.stored_bytes)?,
+            sha256: self
+                .sha256
+                .map(|digest| Sha256Digest::try_from(digest.as_slice()).map_err(broken))
+                .transpose()?,
+            rate: self.rate.map(i64::unsigned_abs),
+            message: self.message,
+            seq: self.seq,
+            created_at: self.created_at,
+            finished_at: self.finished_at,
+            expires_at: self.expires_at,
+            removed_at: self.removed_at,
+        })
+    }
+}
+
+pub(crate) fn bytes(count: i64) -> QueryResult<ByteCount> {
+    ByteCount::try_from(count).map_err(broken)
+}
+
+/// Notes that the list of what an account may see has changed. Always the last
+/// row that a transaction locks, so that two transactions cannot wait in a ring.
+pub(crate) fn touch_account_in_txn(connection: &mut PgConnection, id: Uuid) -> QueryResult<Topic> {
+    diesel::update(accounts::table.find(id))
+        .set(accounts::seq.eq(accounts::seq + 1))
+        .execute(connection)?;
+    Ok(Topic::Account(AccountId::from_uuid(id)))
+}
+
+impl Db {
+    /// Announces an upload. One without bytes is stored at once and inspected.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_create(&self, new: NewUpload) -> Result<Upload, DbError> {
+        let (upload, changed) = self
+            .run("announcing an upload", move |connection| {
+                let now = OffsetDateTime::now_utc();
+                let whole = new.whole.is_some();
+                let state = if whole {
+                    UploadState::Stored
+                } else {
+                    UploadState::Receiving
+                };
+                let upload = diesel::insert_into(uploads::table)
+                    .values((
+                        uploads::id.eq(new.id.to_uuid()),
+                        uploads::owner_id.eq(new.owner.to_uuid()),
+                        uploads::name.eq(new.name),
+                        uploads::media_type.eq(new.media_type),
+                        uploads::metadata.eq(new.metadata),
+                        uploads::state.eq(state.as_str()),
+                        uploads::total_bytes.eq(new.total.to_i64()),
+                        uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
+                        uploads::finished_at.eq(whole.then_some(now)),
+                        uploads::expires_at.eq((!whole).then(|| now + new.expires_after)),
+                    ))
+                    .returning(UploadRow::as_returning())
+                    .get_result(connection)?
+                    .into_upload()?;
+                let mut changed = vec![Topic::Upload(upload.id)];
+                if whole {
+                    let job: JobId = enqueue_inspection_in_txn(connection, upload.id)?;
+                    changed.push(Topic::Job(job));
+                }
+                changed.push(touch_account_in_txn(connection, new.owner.to_uuid())?);
+                Ok((upload, changed))
+            })
+            .await?;
+        self.doorbell().ring(changed);
+        Ok(upload)
+    }
+
+    /// One upload, removed ones included.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_get(&self, id: UploadId) -> Result<Option<Upload>, DbError> {
+        self.run("reading an upload", move |connection| {
+            uploads::table
+                .find(id.to_uuid())
+                .select(UploadRow::as_select())
+                .first(connection)
+                .optional()?
+                .map(UploadRow::into_upload)
+                .transpose()
+        })
+        .await
+    }
+
+    /// An account's uploads, newest first, from the one after `after` on.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_list(
+        &self,
+        owner: AccountId,
+        after: Option<UploadId>,
+        limit: u16,
+    ) -> Result<Vec<Upload>, DbError> {
+        self.run("listing uploads", move |connection| {
+            // No id is greater than this one.
+            let before = after.map_or(Uuid::max(), UploadId::to_uuid);
+            uploads::table
+                .filter(uploads::owner_id.eq(owner.to_uuid()))
+                .filter(uploads::id.lt(before))
+                .filter(uploads::removed_at.is_null())
+                .order(uploads::id.desc())
+                .limit(limit.into())
+                .select(UploadRow::as_select())
+                .load(connection)?
+                .into_iter()
+                .map(UploadRow::into_upload)
+                .collect()
+        })
+        .await
+    }
+
+    /// Removes an upload; `false` when there was none to remove. Its bytes stay
+    /// until they are swept, because deleting gigabytes takes longer than a
+    /// request may; a connection that still sends finds itself superseded.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_remove(&self, id: UploadId) -> Result<bool, DbError> {
+        let changed = self
+            .run("removing an upload", move |connection| {
+                let owner: Option<Uuid> = diesel::update(
+                    uploads::table
+                        .find(id.to_uuid())
+                        .filter(uploads::removed_at.is_null()),
+                )
+                .set((
+                    uploads::removed_at.eq(OffsetDateTime::now_utc()),
+                    uploads::writer.eq(uploads::writer + 1),
+                    uploads::seq.eq(uploads::seq + 1),
+                ))
+                .returning(uploads::owner_id)
+                .get_result(connection)
+                .optional()?;
+                let Some(owner) = owner else { return Ok(None) };
+                Ok(Some([
+                    Topic::Upload(id),
+                    touch_account_in_txn(connection, owner)?,
+                ]))
+            })
+            .await?;
+        let removed = changed.is_some();
+        self.doorbell().ring(changed.into_iter().flatten());
+        Ok(removed)
+    }
+
+    /// Gives up uploads whose sender stayed away; says how many.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_expire(&self) -> Result<usize, DbError> {
+        let changed = self
+            .run("expiring uploads", |connection| {
+                let now = OffsetDateTime::now_utc();
+                let expired: Vec<(Uuid, Uuid)> = diesel::update(
+                    uploads::table
+                        .filter(uploads::state.eq(UploadState::Receiving.as_str()))
+                        .filter(uploads::expires_at.le(now)),
+                )
+                .set((
+                    uploads::state.eq(UploadState::Expired.as_str()),
+                    uploads::finished_at.eq(now),
+                    uploads::writer.eq(uploads::writer + 1),
+                    uploads::seq.eq(uploads::seq + 1),
+                ))
+                .returning((uploads::id, uploads::owner_id))
+                .get_results(connection)?;
+                let mut changed = Vec::with_capacity(expired.len() * 2);
+                for (id, owner) in expired {
+                    changed.push(Topic::Upload(UploadId::from_uuid(id)));
+                    changed.push(touch_account_in_txn(connection, owner)?);
+                }
+                Ok(changed)
+            })
+            .await?;
+        let expired = changed.len() / 2;
+        self.doorbell().ring(changed);
+        Ok(expired)
+    }
+}

@@ -1,0 +1,69 @@
+//! What has to be done from time to time and belongs to no request.
+//!
+//! Every step is small, bounded and may be done by several processes at once.
+
+use std::time::Duration;
+
+use slipway_db::DbError;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use crate::Ingest;
+
+/// Pause between two rounds.
+const ROUND_EVERY: Duration = Duration::from_secs(5);
+
+/// Chunks deleted in one transaction: 64 MiB at most, well under a second.
+const SWEEP_CHUNKS: u16 = 64;
+
+/// Transactions of sweeping in one round, so that other work gets its turn.
+const SWEEPS_A_ROUND: usize = 50;
+
+/// How long a removed upload answers "gone" before it is unknown.
+const REMEMBER_REMOVED: time::Duration = time::Duration::days(30);
+
+/// Rounds until one that also looks at what changes slowly: about an hour.
+const ROUNDS_BETWEEN_SLOW: u32 = 720;
+
+/// Tidies up until told to stop.
+pub(super) async fn run(ingest: &Ingest, mut stop: watch::Receiver<bool>) {
+    let mut round: u32 = 0;
+    while !*stop.borrow() {
+        if let Err(error) = tidy_up(ingest, round.is_multiple_of(ROUNDS_BETWEEN_SLOW)).await {
+            tracing::warn!(%error, "tidying up failed; it is tried again");
+        }
+        round = round.wrapping_add(1);
+        // An error means that nobody can stop us any more: then it is time too.
+        let stopped = tokio::time::timeout(ROUND_EVERY, stop.wait_for(|stop| *stop)).await;
+        if stopped.is_ok() {
+            return;
+        }
+    }
+}
+
+async fn tidy_up(ingest: &Ingest, slow: bool) -> Result<(), DbError> {
+    let abandoned = ingest.db.job_abandon().await?;
+    if abandoned > 0 {
+        tracing::warn!(
+            abandoned,
+            "{abandoned} jobs failed because their workers went silent"
+        );
+    }
+    let expired = ingest.db.upload_expire().await?;
+    if expired > 0 {
+        tracing::info!(expired, "{expired} unfinished uploads expired");
+    }
+    for _ in 0..SWEEPS_A_ROUND {
+        if ingest.db.chunk_sweep(SWEEP_CHUNKS).await? == 0 {
+            break;
+        }
+    }
+    if slow {
+        ingest.db.session_sweep(ingest.session_limits()).await?;
+        ingest
+            .db
+            .upload_forget(OffsetDateTime::now_utc() - REMEMBER_REMOVED)
+            .await?;
+    }
+    Ok(())
+}

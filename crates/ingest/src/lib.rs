@@ -1,0 +1,82 @@
+//! The rules of taking files in and working on them: uploads, jobs, accounts.
+//!
+//! Callers see use cases ([`Ingest::append`], [`Ingest::sign_in`]); each returns
+//! its own small enum of refusals, and everything that no caller can act on as
+//! a fault with its story.
+//!
+//! Invariants:
+//! - Nothing here knows HTTP, a status code or a header; nothing writes SQL.
+//! - No database connection is held while bytes arrive or a job works.
+//! - Blocking or heavy computation happens in [`compute`] alone, under a bound.
+//! - A byte that was acknowledged is durable.
+
+mod access;
+mod accounts;
+mod checksum;
+mod compute;
+mod jobs;
+mod secret;
+mod speed;
+mod uploads;
+
+use std::sync::Arc;
+
+use slipway_config::Settings;
+use slipway_db::{Db, DbError};
+
+pub use access::Caller;
+pub use accounts::{AddAccountError, SignInError, TokenError};
+pub use jobs::{JobError, Stop, work};
+pub use secret::Token;
+pub use slipway_db::{Account, ApiToken, Job, Upload};
+pub use uploads::{
+    AppendError, ContentError, CreateError, NewFile, Offset, Page, ReadError, chunk_bytes,
+};
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest {
+    db: Db,
+    compute: compute::Compute,
+    settings: Arc<Settings>,
+    /// Told when this process has enqueued a job, so that its worker need not
+    /// wait for its next look.
+    enqueued: Arc<tokio::sync::Notify>,
+}
+
+impl Ingest {
+    /// The use cases on a database.
+    pub fn new(db: Db, settings: Arc<Settings>) -> Self {
+        Self {
+            db,
+            compute: compute::Compute::new(settings.server.workers.into()),
+            settings,
+            enqueued: Arc::default(),
+        }
+    }
+
+    /// The largest file that is taken.
+    pub fn bytes_max(&self) -> slipway_core::ByteCount {
+        self.settings.uploads.bytes_max
+    }
+
+    /// What keeps this process from working, by name; empty when nothing does.
+    pub async fn obstacles(&self) -> Vec<(&'static str, String)> {
+        match self.db.migrations().await {
+            Err(error) => vec![("database", error.to_string())],
+            Ok(migrations) if migrations.is_current() => vec![],
+            Ok(migrations) => {
+                let pending: Vec<String> = migrations.pending.into_iter().collect();
+                vec![("migrations", format!("pending: {}", pending.join(", ")))]
+            }
+        }
+    }
+}
+
+/// Whether a fault means no more than "try again later".
+pub fn is_busy(fault: &anyhow::Error) -> bool {
+    fault
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<DbError>())
+        .any(|error| matches!(error, DbError::Busy { .. } | DbError::Stopping { .. }))
+}

@@ -1,0 +1,66 @@
+//! Giving a stored file back, byte for byte.
+//!
+//! It never holds more than one chunk, nor a connection between two of them.
+
+use anyhow::{Context, anyhow};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use slipway_core::{ByteCount, Scope, UploadId, UploadState};
+use slipway_db::Upload;
+
+use super::look::{ReadError, require};
+use crate::{Caller, Ingest};
+
+/// Why a file was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum ContentError {
+    /// As for looking at it.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It is not whole.
+    #[error("this upload is {0}, so there is no file to download yet")]
+    NotStored(UploadState),
+}
+
+impl Ingest {
+    /// A stored file: what is known about it, and its bytes.
+    ///
+    /// # Errors
+    /// When it is not there for the caller, is not whole, or on a fault.
+    pub async fn content(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+    ) -> Result<(Upload, impl Stream<Item = anyhow::Result<Bytes>> + use<>), ContentError> {
+        require(caller, Scope::Read)?;
+        let upload = self.visible(caller, id).await?;
+        if upload.state != UploadState::Stored {
+            return Err(ContentError::NotStored(upload.state));
+        }
+        let bytes = self.bytes_of(&upload);
+        Ok((upload, bytes))
+    }
+
+    /// The bytes of an upload from the first to the last stored one. Ends with an
+    /// error where a byte is missing: a download that is cut short is seen to be.
+    fn bytes_of(&self, upload: &Upload) -> impl Stream<Item = anyhow::Result<Bytes>> + use<> {
+        let (db, id, end) = (self.db.clone(), upload.id, upload.stored);
+        stream::try_unfold(ByteCount::ZERO, move |at| {
+            let db = db.clone();
+            async move {
+                if at >= end {
+                    return Ok(None);
+                }
+                let chunk = db
+                    .chunk_read(id, at)
+                    .await
+                    .context("reading a chunk")?
+                    .filter(|chunk| chunk.start == at)
+                    .ok_or_else(|| anyhow!("byte {at} of upload {id} is not there"))?;
+                let length = u64::try_from(chunk.data.len()).context("measuring a chunk")?;
+                let next = at.checked_add(length).context("a file that is too large")?;
+                Ok(Some((Bytes::from(chunk.data), next)))
+            }
+        })
+    }
+}

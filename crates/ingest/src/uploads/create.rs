@@ -1,0 +1,121 @@
+//! Announcing a file: checked before a byte of it is sent.
+//!
+//! It never refuses a file over its name; a name is made presentable.
+
+use anyhow::Context;
+use slipway_core::{ByteCount, FileName, Scope, UploadId};
+use slipway_db::{NewUpload, Upload};
+
+use crate::checksum::Checksum;
+use crate::{Caller, Ingest};
+
+/// Characters of an announced media type that are kept.
+const MEDIA_TYPE_CHARACTERS_MAX: usize = 255;
+
+/// A file as its sender announces it.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// What the sender calls it.
+    pub name: String,
+    /// What the sender says it is.
+    pub media_type: Option<String>,
+    /// The `Upload-Metadata` header as it came; at most 8 KiB.
+    pub metadata: String,
+    /// Its size.
+    pub total: ByteCount,
+}
+
+/// Why a file was not announced.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The caller's token does not reach that far.
+    #[error("this token does not have the scope \"upload\"")]
+    NotAllowed,
+    /// The file is too large.
+    #[error("the file has {given} bytes, and at most {max} are taken")]
+    TooLarge {
+        /// Its size.
+        given: ByteCount,
+        /// The largest size.
+        max: ByteCount,
+    },
+    /// Something broke on our side.
+    #[error("the upload could not be created")]
+    Fault(#[from] anyhow::Error),
+}
+
+impl Ingest {
+    /// Announces a file. One without bytes is stored at once.
+    ///
+    /// # Errors
+    /// When the caller may not upload, the file is too large, or on a fault.
+    pub async fn create(&self, caller: &Caller, file: NewFile) -> Result<Upload, CreateError> {
+        if !caller.has_scope(Scope::Upload) {
+            return Err(CreateError::NotAllowed);
+        }
+        let max = self.bytes_max();
+        if file.total > max {
+            return Err(CreateError::TooLarge {
+                given: file.total,
+                max,
+            });
+        }
+        let empty = file.total == ByteCount::ZERO;
+        let new = NewUpload {
+            id: UploadId::new(),
+            owner: caller.id(),
+            name: FileName::from_client(&file.name).as_str().to_owned(),
+            media_type: file.media_type.filter(|text| is_media_type(text)),
+            metadata: file.metadata,
+            total: file.total,
+            expires_after: self.settings.uploads.expires_after,
+            whole: empty.then(|| Checksum::default().finish()),
+        };
+        let upload = self
+            .db
+            .upload_create(new)
+            .await
+            .context("announcing the upload")?;
+        if empty {
+            self.enqueued.notify_one();
+        }
+        tracing::info!(upload = %upload.id, total = %file.total, "upload {} announced", upload.id);
+        Ok(upload)
+    }
+}
+
+/// Whether a client's media type has the form of one (RFC 6838 section 4.2),
+/// parameters not included; anything else is dropped as hostile.
+pub(super) fn is_media_type(text: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    text.len() <= MEDIA_TYPE_CHARACTERS_MAX
+        && text
+            .split_once('/')
+            .is_some_and(|(kind, name)| is_name(kind) && is_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_form_of_a_media_type_is_believed() {
+        for (text, believed) in [
+            ("text/csv", true),
+            ("application/vnd.ms-excel", true),
+            ("image/svg+xml", true),
+            ("", false),
+            ("text", false),
+            ("text/", false),
+            ("text/html; charset=utf-8", false),
+            ("text/html\r\nX-Evil: 1", false),
+        ] {
+            assert_eq!(is_media_type(text), believed, "{text:?}");
+        }
+    }
+}

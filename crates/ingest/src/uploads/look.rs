@@ -1,0 +1,243 @@
+//! Looking at uploads and jobs, and taking uploads away.
+//!
+//! It never tells a stranger that something exists: foreign things are missing.
+
+use anyhow::Context;
+use slipway_core::{ByteCount, JobId, Scope, Topic, UploadId, UploadState};
+use slipway_db::{Job, Taken, Upload};
+
+use crate::{Caller, Ingest};
+
+/// Entries of one page of a list.
+const PAGE_ENTRIES: u16 = 50;
+
+/// Why something was not shown or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// There is none, at least not for this caller.
+    #[error("there is no such thing here")]
+    Missing,
+    /// It was there; it was removed or has expired.
+    #[error("this upload was removed or has expired")]
+    Gone,
+    /// The caller's token does not reach that far.
+    #[error("this token does not have the scope {:?}", .0.as_str())]
+    NotAllowed(Scope),
+    /// Something broke on our side.
+    #[error("it could not be read")]
+    Fault(#[from] anyhow::Error),
+}
+
+/// Some entries of a list, and where the next ones begin.
+#[derive(Debug, Clone)]
+pub struct Page<T, Cursor> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// What to ask for next; `None` at the end.
+    pub next: Option<Cursor>,
+}
+
+/// Where an upload stands, for the sender who holds its key.
+#[derive(Debug, Clone)]
+pub struct Offset {
+    /// Bytes that are durable.
+    pub stored: ByteCount,
+    /// Size, once it is known.
+    pub total: Option<ByteCount>,
+    /// The `Upload-Metadata` header as it came.
+    pub metadata: String,
+}
+
+impl Ingest {
+    /// Says where an upload stands and ends whatever connection was sending it,
+    /// so that the answer holds until the sender's next bytes.
+    ///
+    /// # Errors
+    /// When there is no such upload, it is gone, or on a fault.
+    pub async fn offset(&self, id: UploadId) -> Result<Offset, ReadError> {
+        match self
+            .db
+            .upload_take(id)
+            .await
+            .context("looking at the upload")?
+        {
+            Taken::Missing => Err(ReadError::Missing),
+            Taken::Is(upload) if is_gone(&upload) => Err(ReadError::Gone),
+            Taken::Is(upload) => Ok(Offset {
+                stored: upload.stored,
+                total: upload.total,
+                metadata: upload.metadata,
+            }),
+        }
+    }
+
+    /// Removes the upload of a key, finished or not.
+    ///
+    /// # Errors
+    /// When there is no such upload, it is gone, or on a fault.
+    pub async fn remove_by_key(&self, id: UploadId) -> Result<(), ReadError> {
+        let upload = self.db.upload_get(id).await.context("finding the upload")?;
+        let upload = upload.ok_or(ReadError::Missing)?;
+        if is_gone(&upload)
+            || !self
+                .db
+                .upload_remove(id)
+                .await
+                .context("removing the upload")?
+        {
+            return Err(ReadError::Gone);
+        }
+        tracing::info!(upload = %id, "upload {id} removed");
+        Ok(())
+    }
+
+    /// Removes an upload of the caller's.
+    ///
+    /// # Errors
+    /// When it is not there for the caller, or on a fault.
+    pub async fn remove(&self, caller: &Caller, id: UploadId) -> Result<(), ReadError> {
+        require(caller, Scope::Upload)?;
+        self.visible(caller, id).await?;
+        if !self
+            .db
+            .upload_remove(id)
+            .await
+            .context("removing the upload")?
+        {
+            return Err(ReadError::Missing);
+        }
+        tracing::info!(upload = %id, "upload {id} removed");
+        Ok(())
+    }
+
+    /// One upload and its jobs.
+    ///
+    /// # Errors
+    /// When it is not there for the caller, or on a fault.
+    pub async fn upload(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+    ) -> Result<(Upload, Vec<Job>), ReadError> {
+        require(caller, Scope::Read)?;
+        let upload = self.visible(caller, id).await?;
+        let jobs = self
+            .db
+            .job_list_of(vec![id])
+            .await
+            .context("listing the upload's jobs")?;
+        Ok((upload, jobs))
+    }
+
+    /// The caller's own uploads with their jobs, newest first.
+    ///
+    /// # Errors
+    /// When the caller's token does not reach that far, or on a fault.
+    pub async fn uploads(
+        &self,
+        caller: &Caller,
+        after: Option<UploadId>,
+    ) -> Result<Page<(Upload, Vec<Job>), UploadId>, ReadError> {
+        require(caller, Scope::Read)?;
+        let uploads = self
+            .db
+            .upload_list(caller.id(), after, PAGE_ENTRIES + 1)
+            .await
+            .context("listing uploads")?;
+        let ids = uploads.iter().map(|upload| upload.id).collect();
+        let jobs = self
+            .db
+            .job_list_of(ids)
+            .await
+            .context("listing the uploads' jobs")?;
+        let entries = uploads
+            .into_iter()
+            .map(|upload| {
+                let of = jobs
+                    .iter()
+                    .filter(|job| job.upload == upload.id)
+                    .cloned()
+                    .collect();
+                (upload, of)
+            })
+            .collect();
+        Ok(page(entries, |(upload, _): &(Upload, Vec<Job>)| upload.id))
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// When it is not there for the caller, or on a fault.
+    pub async fn job(&self, caller: &Caller, id: JobId) -> Result<Job, ReadError> {
+        require(caller, Scope::Read)?;
+        let found = self.db.job_get(id).await.context("finding the job")?;
+        match found {
+            Some((job, owner)) if caller.may_reach(owner) => Ok(job),
+            _ => Err(ReadError::Missing),
+        }
+    }
+
+    /// The caller's own jobs, newest first.
+    ///
+    /// # Errors
+    /// When the caller's token does not reach that far, or on a fault.
+    pub async fn jobs(
+        &self,
+        caller: &Caller,
+        after: Option<JobId>,
+    ) -> Result<Page<Job, JobId>, ReadError> {
+        require(caller, Scope::Read)?;
+        let jobs = self
+            .db
+            .job_list(caller.id(), after, PAGE_ENTRIES + 1)
+            .await
+            .context("listing jobs")?;
+        Ok(page(jobs, |job: &Job| job.id))
+    }
+
+    /// Whether the caller may follow a topic.
+    ///
+    /// # Errors
+    /// On a fault.
+    pub async fn may_follow(&self, caller: &Caller, topic: Topic) -> anyhow::Result<bool> {
+        let asked = match topic {
+            Topic::Account(id) => return Ok(caller.has_scope(Scope::Read) && caller.may_reach(id)),
+            Topic::Upload(id) => self.visible(caller, id).await.map(drop),
+            Topic::Job(id) => self.job(caller, id).await.map(drop),
+        };
+        match asked {
+            Ok(()) => Ok(caller.has_scope(Scope::Read)),
+            Err(ReadError::Fault(fault)) => Err(fault),
+            Err(_) => Ok(false),
+        }
+    }
+
+    pub(super) async fn visible(&self, caller: &Caller, id: UploadId) -> Result<Upload, ReadError> {
+        let upload = self.db.upload_get(id).await.context("finding the upload")?;
+        caller.sees(upload).ok_or(ReadError::Missing)
+    }
+}
+
+pub(super) fn require(caller: &Caller, scope: Scope) -> Result<(), ReadError> {
+    if caller.has_scope(scope) {
+        Ok(())
+    } else {
+        Err(ReadError::NotAllowed(scope))
+    }
+}
+
+fn is_gone(upload: &Upload) -> bool {
+    upload.removed_at.is_some() || upload.state == UploadState::Expired
+}
+
+/// Cuts a list that was asked for with one entry too many.
+fn page<T, Cursor>(mut entries: Vec<T>, cursor: impl Fn(&T) -> Cursor) -> Page<T, Cursor> {
+    let more = entries.len() > usize::from(PAGE_ENTRIES);
+    entries.truncate(PAGE_ENTRIES.into());
+    let next = if more {
+        entries.last().map(cursor)
+    } else {
+        None
+    };
+    Page { entries, next }
+}

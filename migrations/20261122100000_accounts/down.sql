@@ -1,0 +1,4 @@
+DROP TABLE api_tokens;
+DROP TABLE sign_in_links;
+DROP TABLE sessions;
+DROP TABLE accounts;
