@@ -155,7 +155,8 @@ impl DatabaseAddress {
             ("dbname", &self.database),
             ("user", &self.user),
             ("password", password),
-            ("passfile", "/dev/null"),
+            // A file that cannot exist: a missing password is nobody else's.
+            ("passfile", "/dev/null/none"),
             ("sslmode", sslmode),
             ("application_name", "slipway"),
             ("connect_timeout", "5"),

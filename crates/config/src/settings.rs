@@ -204,9 +204,9 @@ impl Settings {
             faults.push(fault.clone());
         }
         match (environment, secret, layered) {
-            (Ok(environment), Ok(session_secret), Some(Ok(layered))) => layered
-                .checked(environment, session_secret)
-                .map_err(Faults),
+            (Ok(environment), Ok(session_secret), Some(Ok(layered))) => {
+                layered.checked(environment, session_secret).map_err(Faults)
+            }
             _ => Err(Faults(faults)),
         }
     }

@@ -29,6 +29,11 @@ macro_rules! id {
                 self.0
             }
 
+            /// The id that these bytes spell (RFC 9562 section 4).
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+
             /// An id that a database row holds.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
@@ -78,6 +83,14 @@ id! {
 id! {
     /// Somebody who may sign in.
     AccountId
+}
+id! {
+    /// One request, in the log and in what its sender is told.
+    RequestId
+}
+id! {
+    /// One run of one of our processes; a platform may reuse every other name.
+    ProcessId
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod words;
 
 pub use account::{Role, Scope};
 pub use bytes::{ByteCount, InvalidByteCount, InvalidSha256, Sha256Digest};
-pub use ids::{AccountId, InvalidId, JobId, UploadId};
+pub use ids::{AccountId, InvalidId, JobId, ProcessId, RequestId, UploadId};
 pub use job::{JobKind, JobState};
 pub use name::FileName;
 pub use progress::{

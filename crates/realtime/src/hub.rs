@@ -1,0 +1,277 @@
+//! The latest value of every topic that somebody on this process follows.
+//!
+//! It never keeps a history and never waits for a viewer.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use slipway_core::{Position, Progress, Topic};
+use tokio::sync::{Notify, watch};
+
+use crate::frame::{Why, snap, up};
+
+/// What a topic is now, with its frames encoded at most once.
+#[derive(Debug)]
+pub(crate) enum Latest {
+    At(Box<Value>),
+    Gone,
+}
+
+/// A state and its frames.
+#[derive(Debug)]
+pub(crate) struct Value {
+    topic: Topic,
+    pub(crate) position: Position,
+    progress: Progress,
+    up: OnceLock<ByteString>,
+    snap: OnceLock<ByteString>,
+}
+
+impl Value {
+    /// For a viewer who has an earlier state of the same history.
+    pub(crate) fn up(&self) -> ByteString {
+        self.up
+            .get_or_init(|| up(&self.topic, &self.position, &self.progress))
+            .clone()
+    }
+
+    /// For a viewer who has nothing that fits.
+    pub(crate) fn snap(&self, why: Why) -> ByteString {
+        match why {
+            Why::New => self
+                .snap
+                .get_or_init(|| snap(&self.topic, &self.position, &self.progress, why))
+                .clone(),
+            // Rare: one viewer that comes back after a restore or a retry.
+            Why::Reset => snap(&self.topic, &self.position, &self.progress, why),
+        }
+    }
+}
+
+/// A topic that somebody follows.
+#[derive(Default)]
+struct Followed {
+    latest: Option<Arc<Latest>>,
+    viewers: HashMap<u64, Arc<Notify>>,
+}
+
+/// The topics of this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    // A plain mutex: it is held for a map lookup and never across an await.
+    topics: Mutex<HashMap<Topic, Followed>>,
+    // Topics that somebody has begun to follow and that have no value yet.
+    wanted: Mutex<BTreeSet<Topic>>,
+    wanted_rung: Notify,
+    draining: watch::Sender<Option<Duration>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            topics: Mutex::default(),
+            wanted: Mutex::default(),
+            wanted_rung: Notify::new(),
+            draining: watch::Sender::new(None),
+        }))
+    }
+}
+
+impl Hub {
+    /// Makes `progress` what a topic is; ignored when nobody follows it, or when
+    /// a later value of the same history is known already.
+    pub fn publish(&self, topic: Topic, position: Position, progress: Progress) {
+        let mut topics = self.topics();
+        let Some(followed) = topics.get_mut(&topic) else {
+            return;
+        };
+        if let Some(Latest::At(known)) = followed.latest.as_deref()
+            && known.position.epoch == position.epoch
+            && known.position.seq >= position.seq
+        {
+            return;
+        }
+        let value = Value {
+            topic,
+            position,
+            progress,
+            up: OnceLock::new(),
+            snap: OnceLock::new(),
+        };
+        followed.tell(Latest::At(Box::new(value)));
+    }
+
+    /// Says that there is no such topic, or not any more.
+    pub fn gone(&self, topic: Topic) {
+        if let Some(followed) = self.topics().get_mut(&topic) {
+            followed.tell(Latest::Gone);
+        }
+    }
+
+    /// The topics that somebody follows.
+    pub fn followed(&self) -> Vec<Topic> {
+        self.topics().keys().copied().collect()
+    }
+
+    /// Those of `topics` that somebody follows.
+    pub fn followed_of(&self, topics: &BTreeSet<Topic>) -> Vec<Topic> {
+        let followed = self.topics();
+        topics
+            .iter()
+            .filter(|topic| followed.contains_key(topic))
+            .copied()
+            .collect()
+    }
+
+    /// Waits for topics that somebody has begun to follow and that have no value
+    /// yet, and takes them. One waiter at a time.
+    pub async fn wanted(&self) -> Vec<Topic> {
+        loop {
+            let wanted =
+                std::mem::take(&mut *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+            if !wanted.is_empty() {
+                return wanted.into_iter().collect();
+            }
+            self.0.wanted_rung.notified().await;
+        }
+    }
+
+    /// Asks every socket to send its viewer elsewhere, spread over `within`.
+    pub fn drain(&self, within: Duration) {
+        self.0.draining.send_replace(Some(within));
+    }
+
+    pub(crate) fn draining(&self) -> watch::Receiver<Option<Duration>> {
+        self.0.draining.subscribe()
+    }
+
+    /// Registers a viewer first, so that no value after this is missed; whether
+    /// there is one yet, [`Hub::latest`] says.
+    pub(crate) fn follow(&self, topic: Topic, viewer: u64, wake: Arc<Notify>) {
+        let known = {
+            let mut topics = self.topics();
+            let followed = topics.entry(topic).or_default();
+            followed.viewers.insert(viewer, wake);
+            followed.latest.is_some()
+        };
+        if !known {
+            self.0
+                .wanted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(topic);
+            self.0.wanted_rung.notify_one();
+        }
+    }
+
+    pub(crate) fn unfollow(&self, topic: Topic, viewer: u64) {
+        let mut topics = self.topics();
+        if let Some(followed) = topics.get_mut(&topic) {
+            followed.viewers.remove(&viewer);
+            if followed.viewers.is_empty() {
+                // Nobody keeps the value current from here on.
+                topics.remove(&topic);
+            }
+        }
+    }
+
+    pub(crate) fn latest(&self, topic: Topic) -> Option<Arc<Latest>> {
+        self.topics()
+            .get(&topic)
+            .and_then(|followed| followed.latest.clone())
+    }
+
+    fn topics(&self) -> std::sync::MutexGuard<'_, HashMap<Topic, Followed>> {
+        // Each change of the map is one call, so a panic leaves it whole.
+        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Followed {
+    fn tell(&mut self, latest: Latest) {
+        self.latest = Some(Arc::new(latest));
+        for wake in self.viewers.values() {
+            wake.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_core::{AccountId, AccountProgress, Epoch, Seq};
+
+    use super::*;
+
+    fn at(epoch: i32, seq: i64) -> Position {
+        Position {
+            epoch: Epoch::new("t", epoch),
+            seq: Seq::new(seq).unwrap(),
+        }
+    }
+
+    fn nothing() -> Progress {
+        Progress::Account(AccountProgress {
+            uploads: vec![],
+            jobs: vec![],
+        })
+    }
+
+    fn known(hub: &Hub, topic: Topic) -> Option<(String, i64)> {
+        match hub.latest(topic).as_deref() {
+            Some(Latest::At(value)) => {
+                Some((value.position.epoch.to_string(), value.position.seq.get()))
+            }
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_follows_is_not_kept() {
+        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
+        hub.publish(topic, at(0, 1), nothing());
+        assert!(hub.latest(topic).is_none());
+
+        hub.follow(topic, 1, Arc::default());
+        assert_eq!(hub.wanted().await, [topic]);
+        hub.publish(topic, at(0, 1), nothing());
+        assert!(known(&hub, topic).is_some());
+
+        hub.unfollow(topic, 1);
+        assert!(hub.latest(topic).is_none() && hub.followed().is_empty());
+    }
+
+    #[test]
+    fn a_topic_never_goes_backwards_within_an_epoch() {
+        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
+        hub.follow(topic, 1, Arc::default());
+
+        for (epoch, seq) in [(0, 5), (0, 4), (0, 5)] {
+            hub.publish(topic, at(epoch, seq), nothing());
+            assert_eq!(known(&hub, topic), Some(("t.0".to_owned(), 5)));
+        }
+
+        hub.publish(topic, at(1, 1), nothing());
+        assert_eq!(known(&hub, topic), Some(("t.1".to_owned(), 1)));
+    }
+
+    #[tokio::test]
+    async fn every_viewer_is_woken() {
+        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
+        let wakes: [Arc<Notify>; 2] = Default::default();
+        for (viewer, wake) in (1..).zip(&wakes) {
+            hub.follow(topic, viewer, Arc::clone(wake));
+        }
+
+        hub.publish(topic, at(0, 1), nothing());
+
+        for wake in &wakes {
+            tokio::time::timeout(Duration::from_secs(5), wake.notified())
+                .await
+                .unwrap();
+        }
+    }
+}

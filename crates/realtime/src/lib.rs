@@ -1,0 +1,21 @@
+//! Progress to browsers on this process.
+//!
+//! The hub holds the latest value of every topic that somebody here follows; a
+//! socket sends its viewer whatever is newer than what it sent last. Who feeds
+//! the hub, and from where, is not known here.
+//!
+//! Invariants:
+//! - No database, and no rule about who may see what: a socket asks its
+//!   [`Gatekeeper`].
+//! - No queue of updates anywhere: a slow viewer skips values, it never collects
+//!   them.
+//! - A topic never goes backwards within an epoch.
+//! - A frame is encoded once, however many viewers get it.
+
+mod frame;
+mod hub;
+mod socket;
+mod subscriptions;
+
+pub use hub::Hub;
+pub use socket::{Gatekeeper, SUBPROTOCOL, serve};

@@ -1,0 +1,353 @@
+//! One viewer's WebSocket: reads what they ask, sends what is news.
+//!
+//! It never awaits one viewer on behalf of another, and ends by itself when its
+//! viewer is gone, silent or unruly.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
+use bytestring::ByteString;
+use futures_util::StreamExt;
+use slipway_core::Topic;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+
+use crate::frame::{FromClient, FromServer, Limits, Reconnect, encode, together};
+use crate::hub::Hub;
+use crate::subscriptions::{Subscriptions, TOPICS_MAX};
+
+/// The name of the protocol in `Sec-WebSocket-Protocol`.
+pub const SUBPROTOCOL: &str = "slipway.progress.v1";
+
+/// Largest message a viewer may send: 64 subscriptions are a fifth of it.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Messages a viewer may send each second, and in a burst: a page that opens
+/// subscribes to everything it shows at once.
+const MESSAGES_PER_SECOND: u32 = 20;
+const MESSAGES_BURST: u32 = 2 * TOPICS_MAX as u32;
+
+/// News are sent at most this often; what changes in between is one change.
+const NEWS_EVERY: Duration = Duration::from_millis(50);
+
+/// The router closes what is silent for 55 s. Browsers answer a ping by
+/// themselves, in hidden tabs too.
+const PING_EVERY: Duration = Duration::from_secs(25);
+
+/// Silence after which a viewer counts as gone: one lost ping is forgiven.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+
+/// How long one send may wait for a viewer who does not read.
+const SEND_WAIT: Duration = SILENCE_MAX;
+
+/// Answers whether this viewer may follow a topic; `Err` when that cannot be
+/// told now.
+pub type Gatekeeper = Box<dyn Fn(Topic) -> Pin<Box<dyn Future<Output = Result<bool, ()>>>>>;
+
+static VIEWERS: AtomicU64 = AtomicU64::new(1);
+
+/// Why a socket ends.
+enum End {
+    /// The viewer left, or the connection broke.
+    Gone,
+    /// We close it, for this reason.
+    Close(CloseCode, &'static str),
+}
+
+type Go = Result<(), End>;
+
+/// Serves one viewer until either side ends it. A broken socket is normal, so
+/// nothing comes back.
+pub async fn serve(
+    hub: Hub,
+    session: Session,
+    stream: actix_ws::MessageStream,
+    gatekeeper: Gatekeeper,
+) {
+    let viewer = VIEWERS.fetch_add(1, Ordering::Relaxed);
+    let stream = stream
+        .max_frame_size(MESSAGE_BYTES_MAX)
+        .aggregate_continuations()
+        .max_continuation_size(MESSAGE_BYTES_MAX);
+    let socket = Socket {
+        subscriptions: Subscriptions::new(hub.clone(), viewer),
+        session: session.clone(),
+        gatekeeper,
+        heard_at: Instant::now(),
+        allowance: MESSAGES_BURST,
+        allowance_at: Instant::now(),
+    };
+    if let End::Close(code, description) = socket.run(&hub, viewer, stream).await {
+        let reason = CloseReason {
+            code,
+            description: Some(description.to_owned()),
+        };
+        // Closed already: then there is nobody to tell.
+        let _closed = timeout(SEND_WAIT, session.close(Some(reason))).await;
+    }
+}
+
+struct Socket {
+    subscriptions: Subscriptions,
+    session: Session,
+    gatekeeper: Gatekeeper,
+    heard_at: Instant,
+    allowance: u32,
+    allowance_at: Instant,
+}
+
+impl Socket {
+    async fn run(mut self, hub: &Hub, viewer: u64, mut stream: AggregatedMessageStream) -> End {
+        match self.talk(hub, viewer, &mut stream).await {
+            Ok(()) => End::Gone,
+            Err(end) => end,
+        }
+    }
+
+    async fn talk(&mut self, hub: &Hub, viewer: u64, stream: &mut AggregatedMessageStream) -> Go {
+        self.send(hello(viewer)).await?;
+        let wake = self.subscriptions.wake();
+        let mut draining = hub.draining();
+        let mut leave_at: Option<Instant> = None;
+        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // When to look for news; `None` until somebody says that there are some.
+        let mut news_at: Option<Instant> = None;
+        let mut newest_at = Instant::now();
+        loop {
+            tokio::select! {
+                message = stream.next() => match message {
+                    None => return Ok(()),
+                    Some(message) => self.hear(message).await?,
+                },
+                () = wake.notified(), if news_at.is_none() => news_at = Some(newest_at),
+                () = until(news_at) => {
+                    let frames = self.subscriptions.news();
+                    if !frames.is_empty() {
+                        self.send(together(&frames)).await?;
+                    }
+                    news_at = None;
+                    newest_at = Instant::now() + NEWS_EVERY;
+                }
+                _ = pings.tick() => self.ping().await?,
+                within = drained(&mut draining), if leave_at.is_none() => {
+                    let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+                    self.send(encode(&FromServer::Drain { within_ms })).await?;
+                    leave_at = Some(Instant::now() + spread(viewer, within));
+                }
+                () = until(leave_at) => return Err(End::Close(CloseCode::Restart, "this process is leaving")),
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Result<AggregatedMessage, actix_ws::ProtocolError>) -> Go {
+        self.heard_at = Instant::now();
+        match message {
+            Ok(AggregatedMessage::Text(text)) => {
+                self.spend()?;
+                self.obey(&text).await
+            }
+            Ok(AggregatedMessage::Ping(bytes)) => {
+                self.spend()?;
+                within_time(self.session.pong(&bytes)).await
+            }
+            Ok(AggregatedMessage::Pong(_)) => Ok(()),
+            Ok(AggregatedMessage::Close(_)) => Err(End::Close(CloseCode::Normal, "")),
+            Ok(AggregatedMessage::Binary(_)) => Err(End::Close(
+                CloseCode::Unsupported,
+                "only text is spoken here",
+            )),
+            Err(error) => Err(End::Close(code_of(&error), "the frames are not in order")),
+        }
+    }
+
+    /// Takes one message off the viewer's allowance.
+    fn spend(&mut self) -> Go {
+        let now = Instant::now();
+        let earned = (now - self.allowance_at).as_secs_f64() * f64::from(MESSAGES_PER_SECOND);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and a cast saturates"
+        )]
+        let earned = earned as u32;
+        if earned > 0 {
+            self.allowance = self.allowance.saturating_add(earned).min(MESSAGES_BURST);
+            self.allowance_at = now;
+        }
+        match self.allowance.checked_sub(1) {
+            Some(left) => {
+                self.allowance = left;
+                Ok(())
+            }
+            None => Err(End::Close(CloseCode::Policy, "too many messages")),
+        }
+    }
+
+    async fn obey(&mut self, text: &str) -> Go {
+        let frame: FromClient = match serde_json::from_str(text) {
+            Ok(frame) => frame,
+            Err(_) => {
+                return self
+                    .refuse(None, "malformed", "this is not a frame of the protocol")
+                    .await;
+            }
+        };
+        match frame {
+            FromClient::Sub { id, topic, since } => {
+                let Ok(topic) = topic.parse() else {
+                    return self
+                        .refuse(Some(id), "unknown_topic", "there is no such topic")
+                        .await;
+                };
+                if !self.subscriptions.has_room_for(topic) {
+                    return self
+                        .refuse(Some(id), "too_many_topics", "follow fewer topics at once")
+                        .await;
+                }
+                match (self.gatekeeper)(topic).await {
+                    Ok(true) => {
+                        self.subscriptions.follow(topic, id, since);
+                        Ok(())
+                    }
+                    // The same words for what is foreign and for what is not there.
+                    Ok(false) => {
+                        self.refuse(Some(id), "unknown_topic", "there is no such topic")
+                            .await
+                    }
+                    Err(()) => self.refuse(Some(id), "busy", "try again in a moment").await,
+                }
+            }
+            FromClient::Unsub { topic, .. } => {
+                if let Ok(topic) = topic.parse() {
+                    self.subscriptions.unfollow(topic);
+                }
+                Ok(())
+            }
+            FromClient::Ack {} => Ok(()),
+        }
+    }
+
+    async fn refuse(&mut self, id: Option<u64>, code: &'static str, msg: &str) -> Go {
+        let retry = code == "busy";
+        self.send(encode(&FromServer::Err {
+            id,
+            code,
+            msg,
+            retry,
+        }))
+        .await
+    }
+
+    async fn ping(&mut self) -> Go {
+        if self.heard_at.elapsed() > SILENCE_MAX {
+            return Err(End::Close(
+                CloseCode::Other(4008),
+                "nothing was heard for too long",
+            ));
+        }
+        within_time(self.session.ping(b"")).await?;
+        self.send(encode(&FromServer::Hb {})).await
+    }
+
+    /// Hands a frame to the connection; waits while the viewer does not read, and
+    /// meanwhile nothing piles up: news are made when they can be sent.
+    async fn send(&mut self, text: ByteString) -> Go {
+        within_time(self.session.text(text)).await
+    }
+}
+
+async fn within_time(sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> Go {
+    match timeout(SEND_WAIT, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Close(
+            CloseCode::Other(4008),
+            "nothing was read for too long",
+        )),
+    }
+}
+
+fn hello(viewer: u64) -> ByteString {
+    encode(&FromServer::Hello {
+        v: 1,
+        conn: viewer,
+        hb_ms: u64::try_from(PING_EVERY.as_millis()).unwrap_or(u64::MAX),
+        limits: Limits {
+            topics: TOPICS_MAX,
+            msg: MESSAGE_BYTES_MAX,
+            rate: MESSAGES_PER_SECOND,
+        },
+        reconnect: Reconnect {
+            base_ms: 500,
+            max_ms: 30_000,
+        },
+    })
+}
+
+/// The close code that says what was wrong (RFC 6455 section 7.4.1).
+fn code_of(error: &actix_ws::ProtocolError) -> CloseCode {
+    use actix_ws::ProtocolError::{Io, Overflow};
+    match error {
+        Overflow => CloseCode::Size,
+        // Both a reserved bit and bad UTF-8 arrive as this; only the text tells.
+        Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+            if io.to_string().contains("reserved") {
+                CloseCode::Protocol
+            } else {
+                CloseCode::Invalid
+            }
+        }
+        _ => CloseCode::Protocol,
+    }
+}
+
+async fn drained(draining: &mut tokio::sync::watch::Receiver<Option<Duration>>) -> Duration {
+    loop {
+        if let Some(within) = *draining.borrow_and_update() {
+            return within;
+        }
+        if draining.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// This viewer's share of `within`, even over consecutive viewers: the fractional
+/// parts of multiples of the golden ratio never bunch.
+fn spread(viewer: u64, within: Duration) -> Duration {
+    const GOLDEN: f64 = 0.618_033_988_749_895;
+    let number = u32::try_from(viewer % u64::from(u32::MAX)).unwrap_or_default();
+    within.mul_f64((f64::from(number) * GOLDEN).fract())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_leave_evenly_over_the_time_they_have() {
+        let within = Duration::from_secs(8);
+        let mut shares: Vec<Duration> = (1..=1000).map(|viewer| spread(viewer, within)).collect();
+        shares.sort_unstable();
+
+        let widest = shares
+            .windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .max()
+            .unwrap();
+
+        assert!(
+            shares[999] < within && widest < Duration::from_millis(20),
+            "{widest:?}"
+        );
+    }
+}

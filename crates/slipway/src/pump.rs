@@ -1,0 +1,205 @@
+//! Carries progress from the rows to the viewers of this process, and word of
+//! changes made here to the other processes.
+//!
+//! Notifications are hints and rows are truth: whatever a hint says, the row is
+//! read; and should every hint be lost, the rows are read now and then anyway.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use slipway_core::{ProcessId, Topic};
+use slipway_db::{Changes, Db, Heard, Listener, TopicState};
+use slipway_realtime::Hub;
+use tokio::time::{Instant, sleep_until};
+
+/// Changes made here are told at most this often; what changes in between is told
+/// once.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Followed topics are read this often though nobody rang: while we are
+/// listening, and while we cannot.
+const READ_EVERY: Duration = Duration::from_secs(10);
+const READ_EVERY_DEAF: Duration = Duration::from_millis(500);
+
+/// Bytes of one notification; the server takes 7999.
+const PAYLOAD_BYTES_MAX: usize = 7900;
+
+/// Stands for every topic.
+const ANYTHING: &str = "*";
+
+/// Joins the database, the viewers of this process and the other processes.
+pub(crate) struct Pump {
+    db: Db,
+    hub: Hub,
+    listener: Listener,
+    process: String,
+    listening: bool,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hint {
+    Of(BTreeSet<Topic>),
+    Anything,
+}
+
+impl Pump {
+    pub(crate) fn new(db: Db, hub: Hub, listener: Listener) -> Self {
+        let process = ProcessId::new().to_string();
+        Self {
+            db,
+            hub,
+            listener,
+            process,
+            listening: false,
+        }
+    }
+
+    /// Pumps for as long as the process lives.
+    pub(crate) async fn run(mut self) {
+        let mut read_at = Instant::now() + READ_EVERY_DEAF;
+        let mut tell_at = Instant::now();
+        let (db, hub) = (self.db.clone(), self.hub.clone());
+        loop {
+            self.listener.set_watched(!self.hub.followed().is_empty());
+            tokio::select! {
+                topics = hub.wanted() => self.show(topics).await,
+                changes = async { sleep_until(tell_at).await; db.doorbell().changed().await } => {
+                    tell_at = Instant::now() + TELL_EVERY;
+                    let hint = Hint::from(changes);
+                    self.look_at(&hint).await;
+                    self.tell(&hint).await;
+                }
+                heard = self.listener.next() => match heard {
+                    Some(Heard::Payload(payload)) => {
+                        if let Some(hint) = parse(&payload, &self.process) {
+                            self.look_at(&hint).await;
+                        }
+                    }
+                    Some(Heard::Listening) => {
+                        self.listening = true;
+                        self.look_at(&Hint::Anything).await;
+                    }
+                    Some(Heard::Lost) => self.listening = false,
+                    None => return,
+                },
+                () = sleep_until(read_at) => {
+                    self.look_at(&Hint::Anything).await;
+                    let pause = if self.listening { READ_EVERY } else { READ_EVERY_DEAF };
+                    read_at = Instant::now() + pause;
+                }
+            }
+        }
+    }
+
+    /// Shows viewers what has changed, as far as they follow it.
+    async fn look_at(&self, hint: &Hint) {
+        let topics = match hint {
+            Hint::Of(topics) => self.hub.followed_of(topics),
+            Hint::Anything => self.hub.followed(),
+        };
+        self.show(topics).await;
+    }
+
+    async fn show(&self, topics: Vec<Topic>) {
+        if topics.is_empty() {
+            return;
+        }
+        match self.db.progress_read(topics).await {
+            Ok(states) => {
+                for (topic, state) in states {
+                    match state {
+                        TopicState::At(position, progress) => {
+                            self.hub.publish(topic, position, progress);
+                        }
+                        TopicState::Gone => self.hub.gone(topic),
+                    }
+                }
+            }
+            // The rows are read again soon, whatever happens.
+            Err(error) => tracing::warn!(%error, "progress could not be read"),
+        }
+    }
+
+    /// Tells the other processes.
+    async fn tell(&self, hint: &Hint) {
+        let payloads = payloads(&self.process, hint);
+        if let Err(error) = self.db.progress_notify(payloads).await {
+            // They read the rows now and then anyway.
+            tracing::warn!(%error, "other processes could not be told of progress");
+        }
+    }
+}
+
+impl From<Changes> for Hint {
+    fn from(changes: Changes) -> Self {
+        match changes {
+            Changes::Of(topics) => Self::Of(topics),
+            Changes::OfAnything => Self::Anything,
+        }
+    }
+}
+
+/// Spells a hint: the process that gives it, then topics, with spaces between.
+fn payloads(process: &str, hint: &Hint) -> Vec<String> {
+    let topics = match hint {
+        Hint::Anything => return vec![format!("{process} {ANYTHING}")],
+        Hint::Of(topics) => topics,
+    };
+    let mut payloads = Vec::new();
+    let mut payload = process.to_owned();
+    for topic in topics.iter().map(Topic::to_string) {
+        if payload.len() + 1 + topic.len() > PAYLOAD_BYTES_MAX {
+            payloads.push(std::mem::replace(&mut payload, process.to_owned()));
+        }
+        payload.push(' ');
+        payload.push_str(&topic);
+    }
+    payloads.push(payload);
+    payloads
+}
+
+/// Reads a hint; `None` for our own, which we have acted on already.
+fn parse(payload: &str, process: &str) -> Option<Hint> {
+    let mut words = payload.split(' ');
+    if words.next() == Some(process) {
+        return None;
+    }
+    // What a newer release may say beyond this is a reason to look at everything.
+    let topics: Option<BTreeSet<Topic>> = words.map(|word| word.parse().ok()).collect();
+    Some(topics.map_or(Hint::Anything, Hint::Of))
+}
+
+#[cfg(test)]
+mod tests {
+    use slipway_core::UploadId;
+
+    use super::*;
+
+    #[test]
+    fn a_hint_reads_back_and_our_own_is_ignored() {
+        let hint = Hint::Of((0..1000).map(|_| Topic::Upload(UploadId::new())).collect());
+
+        let payloads = payloads("here", &hint);
+
+        let mut read = BTreeSet::new();
+        for payload in &payloads {
+            assert!(payload.len() <= PAYLOAD_BYTES_MAX);
+            assert_eq!(parse(payload, "here"), None);
+            let Some(Hint::Of(topics)) = parse(payload, "there") else {
+                panic!("{payload}")
+            };
+            read.extend(topics);
+        }
+        assert_eq!(Hint::Of(read), hint);
+    }
+
+    #[test]
+    fn anything_and_what_is_not_understood_mean_everything() {
+        assert_eq!(
+            parse(&payloads("here", &Hint::Anything)[0], "there"),
+            Some(Hint::Anything)
+        );
+        assert_eq!(parse("here table:x", "there"), Some(Hint::Anything));
+    }
+}

@@ -1,0 +1,105 @@
+// The page of one upload: its numbers as they move, its jobs, and its removal.
+//
+// Shows and removes; never sends bytes (the list page does, and keeps doing so in its own tab).
+
+import { removeUpload, signedIn } from './api.js';
+import { percent, showName } from './format.js';
+import { announce, confirm, need, notify, showLive } from './frame.js';
+import { FINAL_STATES } from './live-state.js';
+import { Live } from './live.js';
+import { UploadView, jobFromPage, uploadFromPage } from './upload-view.js';
+import { jobFromLive, uploadFromLive } from './words.js';
+
+/** The server's limit is 64 topics; one is the upload's own. */
+const JOBS_MAX = 60;
+/** Milestones are told at every quarter. */
+const QUARTER_PERCENT = 25;
+
+export class UploadPage {
+  constructor() {
+    const root = need('[data-upload]');
+    this.upload = uploadFromPage(root);
+    this.view = new UploadView(root);
+    this.live = new Live({ url: '/live', onStatus: showLive, signedIn });
+    this.quarter = this.#quarter();
+    /** @type {Set<string>} jobs that have been followed or need not be */
+    this.jobsSeen = new Set();
+  }
+
+  start() {
+    this.view.show(this.upload);
+    for (const element of this.view.jobs.values()) {
+      const job = jobFromPage(element);
+      this.view.showJob(job, this.upload.name);
+      if (FINAL_STATES.has(job.state)) this.jobsSeen.add(job.id);
+      else this.#followJob(job.id);
+    }
+    need('[data-action="remove"]').addEventListener('click', () => void this.#remove());
+    this.live.follow(`upload:${this.upload.id}`, (data, reason) => {
+      if (data) this.#heard(data);
+      else this.#gone(reason);
+    });
+    this.live.start();
+  }
+
+  /** @param {import('./types.js').LiveData} data */
+  #heard(data) {
+    if (data.stale !== undefined) showLive(data.stale ? 'behind' : 'live');
+    const before = this.upload.state;
+    Object.assign(this.upload, uploadFromLive(data));
+    this.view.show(this.upload);
+    for (const id of Array.isArray(data.jobs) ? data.jobs : []) this.#followJob(id);
+    this.#announce(before);
+  }
+
+  /** @param {string} before */
+  #announce(before) {
+    const name = showName(this.upload.name);
+    const quarter = this.#quarter();
+    if (this.upload.state === 'receiving' && quarter > this.quarter && quarter < 4) {
+      announce(`${name}: ${quarter * QUARTER_PERCENT} percent stored.`);
+    }
+    this.quarter = quarter;
+    if (before === this.upload.state) return;
+    if (this.upload.state === 'stored') announce(`${name} is stored.`);
+    if (this.upload.state === 'failed') announce(`${name} failed.`);
+  }
+
+  #quarter() {
+    return Math.floor((percent(this.upload.stored, this.upload.total) ?? 0) / QUARTER_PERCENT);
+  }
+
+  /** @param {string} id */
+  #followJob(id) {
+    if (this.jobsSeen.has(id) || this.jobsSeen.size >= JOBS_MAX) return;
+    this.jobsSeen.add(id);
+    const topic = `job:${id}`;
+    this.live.follow(topic, (data) => {
+      if (!data) return;
+      const job = jobFromLive(id, data);
+      this.view.showJob(job, this.upload.name);
+      if (FINAL_STATES.has(job.state)) this.live.leave(topic);
+    });
+  }
+
+  /** @param {string} reason */
+  #gone(reason) {
+    if (reason === 'finished') return;
+    notify('This upload has been removed.', { text: 'All uploads', href: '/' });
+    this.upload.local = { phase: 'gone', reason: '' };
+    this.view.show(this.upload);
+    need('[data-action="remove"]').hidden = true;
+  }
+
+  async #remove() {
+    const name = showName(this.upload.name);
+    const sure = await confirm({ title: 'Remove this file?', text: `${name} is deleted for everybody. This cannot be undone.`, yes: 'Remove the file' });
+    if (!sure) return;
+    try {
+      await removeUpload(this.upload.id);
+      location.assign('/');
+    } catch (error) {
+      notify(error instanceof Error ? error.message : String(error));
+    }
+  }
+}

@@ -1,0 +1,230 @@
+//! Every status code for something that did not work, and the words that go with
+//! it: the only file that knows both refusals and HTTP.
+//!
+//! It never shows a fault: whoever asked gets the request's id, and the log the
+//! story under the same id.
+
+use std::fmt;
+
+use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use slipway_ingest::{AppendError, ContentError, CreateError, JobError, ReadError, SignInError};
+
+use crate::tus::{TUS_VERSION, UPLOAD_OFFSET};
+
+/// Seconds after which a busy server is worth another try.
+const BUSY_RETRY_SECONDS: u16 = 2;
+
+/// An answer that is not what was asked for. How it is rendered, as a page or as
+/// problem+json, is decided where the request is known: in `trace.rs`.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    /// Stable and documented: what programs compare.
+    pub(crate) code: &'static str,
+    pub(crate) detail: String,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) fault: Option<anyhow::Error>,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            headers: Vec::new(),
+            fault: None,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(crate) fn no_such_page() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this address",
+        )
+    }
+
+    pub(crate) fn not_signed_in() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "not_signed_in",
+            "sign in, or send a bearer token",
+        )
+        .with(
+            actix_web::http::header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer"),
+        )
+    }
+
+    /// Sends a person to the sign-in page and back to `next` afterwards.
+    pub(crate) fn sign_in_first(next: &str) -> Self {
+        let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+        let to = HeaderValue::try_from(format!("/sign-in?next={next}"));
+        let error = Self::new(StatusCode::SEE_OTHER, "not_signed_in", "sign in first");
+        error.with(LOCATION, to.unwrap_or(HeaderValue::from_static("/sign-in")))
+    }
+
+    pub(crate) fn cross_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "this request came from another site",
+        )
+    }
+
+    /// The request speaks another version of tus, or none (tus 1.0.0, "Tus-Version").
+    pub(crate) fn tus_version() -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "tus_version",
+            "send the header \"Tus-Resumable: 1.0.0\"",
+        )
+        .with(
+            HeaderName::from_static("tus-version"),
+            HeaderValue::from_static(TUS_VERSION),
+        )
+    }
+
+    fn fault(detail: &'static str, fault: anyhow::Error) -> Self {
+        if slipway_ingest::is_busy(&fault) {
+            let error = Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "the server is busy; try again in a moment",
+            );
+            return Self {
+                fault: Some(fault),
+                ..error
+            }
+            .with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS));
+        }
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", detail);
+        Self {
+            fault: Some(fault),
+            ..error
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        let mut response = HttpResponse::new(self.status);
+        for (name, value) in &self.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+impl From<anyhow::Error> for ApiError {
+    fn from(fault: anyhow::Error) -> Self {
+        Self::fault("something broke on our side", fault)
+    }
+}
+
+impl From<CreateError> for ApiError {
+    fn from(error: CreateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CreateError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            CreateError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+            }
+            CreateError::Fault(fault) => Self::fault("the upload could not be created", fault),
+        }
+    }
+}
+
+impl From<AppendError> for ApiError {
+    fn from(error: AppendError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AppendError::Missing => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            AppendError::Gone => Self::new(StatusCode::GONE, "gone", detail),
+            AppendError::Failed(_) => Self::new(StatusCode::CONFLICT, "failed", detail),
+            AppendError::WrongOffset { have, .. } => {
+                Self::new(StatusCode::CONFLICT, "wrong_offset", detail)
+                    .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
+            }
+            AppendError::TooLong { have, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail)
+                    .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
+            }
+            // Clients retry this one, and by then the row tells who goes on.
+            AppendError::Superseded => Self::new(StatusCode::LOCKED, "superseded", detail),
+            // Hardly anybody is there to read it; a 5xx makes whoever is try again.
+            AppendError::Cut { have } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "cut", detail)
+                .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64())),
+            AppendError::Fault(fault) => Self::fault("the bytes could not be stored", fault),
+        }
+    }
+}
+
+impl From<ReadError> for ApiError {
+    fn from(error: ReadError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReadError::Missing => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            ReadError::Gone => Self::new(StatusCode::GONE, "gone", detail),
+            ReadError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            ReadError::Fault(fault) => Self::fault("it could not be read", fault),
+        }
+    }
+}
+
+impl From<ContentError> for ApiError {
+    fn from(error: ContentError) -> Self {
+        match error {
+            ContentError::Read(error) => error.into(),
+            ContentError::NotStored(_) => {
+                Self::new(StatusCode::CONFLICT, "not_stored", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<JobError> for ApiError {
+    fn from(error: JobError) -> Self {
+        let detail = error.to_string();
+        match error {
+            JobError::Missing => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
+            JobError::NotNow(_) => Self::new(StatusCode::CONFLICT, "not_now", detail),
+            JobError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            JobError::Fault(fault) => Self::fault("the job could not be changed", fault),
+        }
+    }
+}
+
+impl From<SignInError> for ApiError {
+    fn from(error: SignInError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail),
+            SignInError::SpentLink => Self::new(StatusCode::UNAUTHORIZED, "spent_link", detail),
+            SignInError::Fault(fault) => Self::fault("signing in failed", fault),
+        }
+    }
+}

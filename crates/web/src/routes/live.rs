@@ -1,0 +1,63 @@
+//! `GET /live`: progress over a WebSocket, by `slipway.progress.v1`.
+//!
+//! Who may come in is decided before the upgrade, and for every topic again.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, rt, web};
+use slipway_realtime::{Gatekeeper, SUBPROTOCOL, serve};
+
+use crate::app::State;
+use crate::caller::Proven;
+use crate::error::ApiError;
+
+/// Upgrades the connection and serves it.
+pub(crate) async fn live(
+    request: HttpRequest,
+    state: web::Data<State>,
+    Proven(caller): Proven,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    if !offers_protocol(&request) {
+        return Err(ApiError::bad_request(
+            "subprotocol",
+            format!("offer the WebSocket subprotocol {SUBPROTOCOL}"),
+        ));
+    }
+    let (response, session, stream) =
+        actix_ws::handle_with_protocols(&request, body, &[SUBPROTOCOL]).map_err(|error| {
+            ApiError::new(
+                StatusCode::BAD_REQUEST,
+                "upgrade",
+                format!("no WebSocket: {error}"),
+            )
+        })?;
+    let hub = state.hub.clone();
+    let gatekeeper: Gatekeeper = Box::new(move |topic| {
+        let (state, caller) = (state.clone(), caller.clone());
+        Box::pin(async move {
+            state
+                .ingest
+                .may_follow(&caller, topic)
+                .await
+                .map_err(|fault| {
+                    tracing::warn!(
+                        fault = format!("{fault:#}"),
+                        "cannot tell who may follow {topic}"
+                    );
+                })
+        })
+    });
+    rt::spawn(serve(hub, session, stream, gatekeeper));
+    Ok(response)
+}
+
+fn offers_protocol(request: &HttpRequest) -> bool {
+    request
+        .headers()
+        .get_all("sec-websocket-protocol")
+        .any(|value| {
+            value
+                .to_str()
+                .is_ok_and(|offer| offer.split(',').any(|name| name.trim() == SUBPROTOCOL))
+        })
+}

@@ -1,0 +1,18 @@
+//! The handlers, one file a resource. None decides anything.
+
+pub(crate) mod files;
+pub(crate) mod health;
+pub(crate) mod jobs;
+pub(crate) mod live;
+pub(crate) mod pages;
+pub(crate) mod session;
+pub(crate) mod uploads;
+
+use std::str::FromStr;
+
+use crate::error::ApiError;
+
+/// An id from a path or a query. One that is none names nothing.
+fn id<T: FromStr>(text: &str) -> Result<T, ApiError> {
+    text.parse().or(Err(ApiError::no_such_page()))
+}

@@ -1,0 +1,50 @@
+//! `/api/v1/session`: signing in and out, for programs that keep a cookie.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::app::State;
+use crate::cookie;
+use crate::error::ApiError;
+use crate::same_origin::is_proven;
+
+/// What signs somebody in.
+#[derive(Deserialize)]
+pub(crate) struct SignIn {
+    email: String,
+    password: SecretString,
+}
+
+/// `POST /api/v1/session`
+pub(crate) async fn sign_in(
+    state: web::Data<State>,
+    body: web::Json<SignIn>,
+) -> Result<HttpResponse, ApiError> {
+    // JSON cannot be sent across sites without the browser asking us first.
+    let SignIn { email, password } = body.into_inner();
+    let token = state.ingest.sign_in(&email, password).await?;
+    let cookie = cookie::signed_in(&token, &state.settings.sessions);
+    Ok(HttpResponse::NoContent().cookie(cookie).finish())
+}
+
+/// `DELETE /api/v1/session`
+pub(crate) async fn sign_out(
+    request: HttpRequest,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    end_session(&request, &state).await?;
+    let cookie = cookie::signed_out(&state.settings.sessions);
+    Ok(HttpResponse::NoContent().cookie(cookie).finish())
+}
+
+/// Ends the session of the request's cookie, if there is one.
+pub(super) async fn end_session(request: &HttpRequest, state: &State) -> Result<(), ApiError> {
+    if let Some(token) = cookie::token(request, &state.settings.sessions) {
+        if !is_proven(request) {
+            return Err(ApiError::cross_site());
+        }
+        state.ingest.sign_out(&token).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Listening and leaving: sockets in, a switch to stop, an end within bounds.
+//!
+//! It never installs a signal handler; when to leave is decided by the binary.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpServer;
+use actix_web::dev::ServerHandle;
+use slipway_config::Settings;
+use slipway_ingest::Ingest;
+use slipway_realtime::Hub;
+use tokio::sync::watch;
+
+use crate::app::{State, app};
+use crate::keys::Keys;
+
+/// Idle connections are kept longer than the 90 s for which the router keeps
+/// them: were we the first to close, a request could meet the closing socket.
+const KEEP_ALIVE: Duration = Duration::from_secs(100);
+
+/// How long a client may take over its request headers.
+const HEADERS_WAIT: Duration = Duration::from_secs(20);
+
+/// How long requests may go on after we are told to leave. Together with the
+/// sockets' drain well below the 30 s after which a dyno is killed.
+const SHUTDOWN_SECONDS: u64 = 15;
+
+/// The time over which viewers are sent elsewhere.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// Connections waiting to be accepted; a reconnect storm comes all at once.
+const BACKLOG: u32 = 4096;
+
+/// Blocking threads of a worker. They hash: more than cores would only wait.
+const BLOCKING_THREADS: usize = 4;
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    handle: ServerHandle,
+    hub: Hub,
+    leaving: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Leaves in good order: uploads commit what is in hand, viewers are sent
+    /// elsewhere, and then, or when their time is up, everything is closed.
+    pub async fn leave(self) {
+        self.leaving.send_replace(true);
+        self.hub.drain(DRAIN);
+        self.handle.stop(true).await;
+    }
+}
+
+/// Binds and serves; the second value comes when the server has ended.
+///
+/// # Errors
+/// When the address cannot be bound or the threads cannot be had.
+pub fn serve(
+    settings: Arc<Settings>,
+    ingest: Ingest,
+    hub: Hub,
+) -> std::io::Result<(Server, impl Future<Output = std::io::Result<()>>)> {
+    let listener = listen(SocketAddr::from((
+        settings.server.bind,
+        settings.server.port,
+    )))?;
+    let address = listener.local_addr()?;
+    let (leaving, left) = watch::channel(false);
+    let workers = usize::from(settings.server.workers);
+    let keys = Keys::new(&settings.session_secret);
+    let state = State {
+        ingest,
+        hub: hub.clone(),
+        settings,
+        keys,
+        leaving: left,
+    };
+    let running = HttpServer::new(move || app(state.clone()))
+        .workers(workers)
+        .worker_max_blocking_threads(BLOCKING_THREADS)
+        .backlog(BACKLOG)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(HEADERS_WAIT)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen(listener)?
+        .run();
+    let server = Server {
+        address,
+        handle: running.handle(),
+        hub,
+        leaving,
+    };
+    Ok((server, running))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
