@@ -29,11 +29,6 @@ macro_rules! id {
                 self.0
             }
 
-            /// The id that these bytes spell (RFC 9562 section 4).
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(Uuid::from_bytes(bytes))
-            }
-
             /// An id that a database row holds.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)

@@ -1,0 +1,15 @@
+//! What whole-system tests have in common: a real server process on a database of
+//! its own, and clients that speak to it as anybody would.
+//!
+//! Invariants:
+//! - Nothing of the server runs in the test's own process.
+//! - A server that a test started ends with it, however the test ends.
+//! - No port is fixed and no database is shared.
+
+mod live;
+mod server;
+mod tus;
+
+pub use live::Viewer;
+pub use server::{Site, Who};
+pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

@@ -1,0 +1,166 @@
+//! A viewer on the WebSocket of `slipway.progress.v1`.
+//!
+//! It never reorders or repairs what comes: frames are handed on as they arrive.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::Who;
+
+/// How long to wait for a frame that should come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Somebody who watches.
+pub struct Viewer {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    frames: VecDeque<Value>,
+    next_id: u64,
+}
+
+impl Viewer {
+    /// The upgrade request of a script with a token.
+    ///
+    /// # Errors
+    /// When the address is none.
+    pub fn request(site: &str, who: &Who) -> Result<Request> {
+        let mut request =
+            format!("{}/live", site.replacen("http", "ws", 1)).into_client_request()?;
+        let headers = request.headers_mut();
+        headers.insert("Sec-WebSocket-Protocol", "slipway.progress.v1".parse()?);
+        headers.insert("Authorization", format!("Bearer {}", who.token).parse()?);
+        Ok(request)
+    }
+
+    /// Connects and reads the greeting.
+    ///
+    /// # Errors
+    /// When the server does not let the viewer in.
+    pub async fn connect(site: &str, who: &Who) -> Result<Self> {
+        let (socket, _) = connect_async(Self::request(site, who)?).await?;
+        let mut viewer = Self {
+            socket,
+            frames: VecDeque::new(),
+            next_id: 1,
+        };
+        let hello = viewer.frame().await?;
+        anyhow::ensure!(hello["t"] == "hello", "the first frame is {hello}");
+        Ok(viewer)
+    }
+
+    /// Tries to connect, to be refused: the status that came instead.
+    ///
+    /// # Errors
+    /// When the viewer is let in after all.
+    pub async fn refused(request: Request) -> Result<u16> {
+        match connect_async(request).await {
+            Err(Error::Http(response)) => Ok(response.status().as_u16()),
+            Err(error) => Err(error.into()),
+            Ok(_) => bail!("the viewer was let in"),
+        }
+    }
+
+    /// Asks to follow a topic.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn follow(&mut self, topic: &str, since: Option<Value>) -> Result<()> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.say(&json!({"t": "sub", "id": id, "topic": topic, "since": since}))
+            .await
+    }
+
+    /// Sends a frame.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn say(&mut self, frame: &Value) -> Result<()> {
+        Ok(self.socket.send(Message::text(frame.to_string())).await?)
+    }
+
+    /// The next frame; heartbeats are left out.
+    ///
+    /// # Errors
+    /// When none comes in time, or the connection closes.
+    pub async fn frame(&mut self) -> Result<Value> {
+        loop {
+            if let Some(frame) = self.frames.pop_front() {
+                if frame["t"] != "hb" {
+                    return Ok(frame);
+                }
+                continue;
+            }
+            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .context("no frame came")?
+                .context("the connection ended")??;
+            match message {
+                Message::Text(text) => match serde_json::from_str(&text)? {
+                    Value::Array(frames) => self.frames.extend(frames),
+                    frame => self.frames.push_back(frame),
+                },
+                Message::Close(reason) => {
+                    bail!(
+                        "closed with {:?}",
+                        reason.map(|reason| u16::from(reason.code))
+                    )
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads until a frame about `topic` satisfies `wanted`; all frames read.
+    ///
+    /// # Errors
+    /// When none does in time.
+    pub async fn until(
+        &mut self,
+        topic: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>> {
+        let mut frames = Vec::new();
+        loop {
+            let frame = self
+                .frame()
+                .await
+                .with_context(|| format!("after {frames:?}"))?;
+            let found = frame["topic"] == topic && wanted(&frame);
+            frames.push(frame);
+            if found {
+                return Ok(frames);
+            }
+        }
+    }
+
+    /// Reads until the server closes the connection; the frames before, and the
+    /// code.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn closed(&mut self) -> Result<(Vec<Value>, u16)> {
+        let mut frames: Vec<Value> = self.frames.drain(..).collect();
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+                .await
+                .context("the connection stayed open")?
+                .context("the connection ended without a close frame")??;
+            match message {
+                Message::Close(reason) => {
+                    return Ok((frames, reason.map_or(1005, |reason| reason.code.into())));
+                }
+                Message::Text(text) => frames.push(serde_json::from_str(&text)?),
+                _ => {}
+            }
+        }
+    }
+}

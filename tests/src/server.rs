@@ -1,0 +1,320 @@
+//! A server process that can be started, stopped and killed.
+//!
+//! It never waits without a bound: a process that does not come up fails the test
+//! with its log.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use secrecy::ExposeSecret;
+use slipway_db::testing::TestDatabase;
+
+/// How long a process may take to listen or to end.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a process says when it listens.
+const LISTENING: &str = "listening on http://";
+
+/// Anything that is long enough; the tests have nothing to hide.
+const SESSION_SECRET: &str = "a-secret-for-tests-and-nothing-else";
+
+/// An address and everything that is needed to serve it, running or not.
+pub struct Site {
+    database: Arc<TestDatabase>,
+    /// Fixed by the first start, so that clients find it again after a restart.
+    port: u16,
+    settings: BTreeMap<String, String>,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    log: Arc<Mutex<String>>,
+}
+
+/// Somebody with an account, and a token with every scope.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The address of the account.
+    pub email: String,
+    /// The token.
+    pub token: String,
+}
+
+impl Site {
+    /// A site on a fresh database, running.
+    ///
+    /// # Errors
+    /// When the database cannot be made or the server does not come up.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same, with settings such as `("SLIPWAY__JOBS__INLINE", "false")`.
+    ///
+    /// # Errors
+    /// When the database cannot be made or the server does not come up.
+    pub fn start_with(settings: &[(&str, &str)]) -> Result<Self> {
+        let mut site = Self::on(Arc::new(TestDatabase::create()?), settings);
+        site.run()?;
+        Ok(site)
+    }
+
+    /// Another process on the same database, running.
+    ///
+    /// # Errors
+    /// When the server does not come up.
+    pub fn start_beside(&self) -> Result<Self> {
+        let mut site = Self::on(Arc::clone(&self.database), &[]);
+        site.settings = self.settings.clone();
+        site.run()?;
+        Ok(site)
+    }
+
+    fn on(database: Arc<TestDatabase>, settings: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let settings = settings.iter().map(owned).collect();
+        Self {
+            database,
+            port: 0,
+            settings,
+            running: None,
+        }
+    }
+
+    /// Starts the server process again, at the same address.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn run(&mut self) -> Result<()> {
+        ensure!(self.running.is_none(), "the server is running already");
+        let mut command = self.command(&["serve"])?;
+        command
+            .env("PORT", self.port.to_string())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().context("starting the server")?;
+        let stderr = child
+            .stderr
+            .take()
+            .context("the server has no standard error")?;
+        let log = Arc::new(Mutex::new(String::new()));
+        let (said, listening) = mpsc::channel();
+        let keep = Arc::clone(&log);
+        std::thread::spawn(move || keep_log(stderr, &keep, &said));
+        let mut running = Running { child, log };
+        match listening.recv_timeout(PATIENCE) {
+            Ok(port) => {
+                self.port = port;
+                self.running = Some(running);
+                self.wait_until_ready()
+            }
+            Err(_) => {
+                running.child.kill()?;
+                bail!("the server did not come up:\n{}", running.log());
+            }
+        }
+    }
+
+    /// Kills the server, as a crash would (SIGKILL).
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut running = self.running.take().context("the server is not running")?;
+        running.child.kill()?;
+        running.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks the server to go (SIGTERM) and waits until it has; says how long that
+    /// took and how it ended.
+    ///
+    /// # Errors
+    /// When it is not running or does not go.
+    pub fn stop(&mut self) -> Result<(Duration, ExitStatus)> {
+        let mut running = self.running.take().context("the server is not running")?;
+        let began = Instant::now();
+        running.ask_to_go()?;
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = running.child.try_wait()? {
+                return Ok((began.elapsed(), status));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running.child.kill()?;
+        bail!("the server did not go:\n{}", running.log());
+    }
+
+    /// Asks the server to go and does not wait.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn ask_to_go(&self) -> Result<()> {
+        self.running
+            .as_ref()
+            .context("the server is not running")?
+            .ask_to_go()
+    }
+
+    /// Runs another `slipway` command on the same database; what it printed.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn slipway(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments)?.output()?;
+        let log = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "slipway {arguments:?} failed:\n{log}"
+        );
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Adds an account with a token.
+    ///
+    /// # Errors
+    /// When a command fails.
+    pub fn who(&self, email: &str, role: &str) -> Result<Who> {
+        self.slipway(&["account", "add", email, "--role", role])?;
+        let scopes = "upload,read,admin";
+        let token = self.slipway(&["token", "create", "--account", email, "--scope", scopes])?;
+        Ok(Who {
+            email: email.to_owned(),
+            token,
+        })
+    }
+
+    /// Where the site is, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A one-time link that signs an account in.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn sign_in_url(&self, email: &str) -> Result<String> {
+        Ok(format!(
+            "{}{}",
+            self.url(),
+            self.slipway(&["account", "link", email])?
+        ))
+    }
+
+    /// Its database, for what a test arranges behind the server's back.
+    pub fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+
+    /// The server's process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().map(|running| running.child.id())
+    }
+
+    /// Everything the running server has logged.
+    pub fn log(&self) -> String {
+        self.running.as_ref().map(Running::log).unwrap_or_default()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(binary()?);
+        command
+            .args(arguments)
+            .current_dir(workspace())
+            .env_clear()
+            .env("SLIPWAY_ENV", "test")
+            .env("SESSION_SECRET", SESSION_SECRET)
+            .env("TEST_DATABASE_URL", self.database.url().expose_secret())
+            .envs(&self.settings)
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+
+    fn wait_until_ready(&self) -> Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if get(self.port, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        bail!("the server did not become ready:\n{}", self.log())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // Nothing is left to do about a process that cannot be ended.
+            let _ended = running.child.kill().and_then(|()| running.child.wait());
+        }
+    }
+}
+
+impl Running {
+    fn ask_to_go(&self) -> Result<()> {
+        let asked = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
+        ensure!(asked.success(), "SIGTERM could not be sent");
+        Ok(())
+    }
+
+    fn log(&self) -> String {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+fn keep_log(stderr: impl Read, log: &Mutex<String>, said: &mpsc::Sender<u16>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let port = line
+            .split_once(LISTENING)
+            .and_then(|(_, address)| address.rsplit(':').next());
+        if let Some(port) = port.and_then(|port| port.trim().parse().ok()) {
+            // Whoever waited may have given up.
+            let _unheard = said.send(port);
+        }
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push_str(&line);
+        log.push('\n');
+    }
+}
+
+/// One plain request, without a client library to start.
+fn get(port: u16, path: &str) -> Result<String> {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The binary beside the test's own: both come out of one `target` folder.
+fn binary() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own
+        .ancestors()
+        .skip(1)
+        .map(|folder| folder.join("slipway"))
+        .find(|path| path.is_file());
+    found.context(
+        "there is no slipway binary; run `cargo build`, or the tests by `cargo xtask test`",
+    )
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
