@@ -1,1 +1,124 @@
-//! x
+//! The commands and how they end.
+
+use anyhow::Result;
+use slipway_tests::{Site, output_of};
+
+/// A database that the guard lets tests dial and where nobody answers.
+const NOBODY: &str = "postgres://slipway@%2Fnonexistent/none_test";
+const SECRET: &str = "a-secret-for-tests-and-nothing-else";
+
+#[test]
+fn wrong_usage_is_told_apart_from_refusal_and_failure() -> Result<()> {
+    let sound = [
+        ("SLIPWAY_ENV", "test"),
+        ("SESSION_SECRET", SECRET),
+        ("TEST_DATABASE_URL", NOBODY),
+    ];
+    for (arguments, environment, code, said) in [
+        (&["launch"][..], &sound[..], 64, "unrecognized subcommand"),
+        (&[], &sound, 64, "Usage: slipway"),
+        (&["migrate"], &[], 2, "SLIPWAY_ENV is not set"),
+        (&["migrate"], &sound[..2], 2, "TEST_DATABASE_URL is not set"),
+        (&["migrate"], &sound, 1, "the database cannot be reached"),
+        (&["--help"], &[], 0, ""),
+    ] {
+        let output = output_of(arguments, environment)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    Ok(())
+}
+
+#[test]
+fn production_is_out_of_reach_from_here() -> Result<()> {
+    let url = "postgres://u:canary-7f3a@db.example.com/d";
+    for (environment, rule) in [
+        (
+            &[("SLIPWAY_ENV", "production"), ("DATABASE_URL", url)][..],
+            "A9",
+        ),
+        (
+            &[("SLIPWAY_ENV", "development"), ("DATABASE_URL", url)],
+            "A11",
+        ),
+        (
+            &[
+                ("SLIPWAY_ENV", "production"),
+                ("DATABASE_URL", url),
+                ("DYNO", "web.1"),
+            ],
+            "A8",
+        ),
+        (&[("SLIPWAY_ENV", "test"), ("DATABASE_URL", url)], "A2"),
+    ] {
+        let mut environment = environment.to_vec();
+        environment.push(("SESSION_SECRET", SECRET));
+
+        let output = output_of(&["serve"], &environment)?;
+
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(&format!("rule {rule}:")), "{stderr}");
+        assert!(!stderr.contains("canary"), "{stderr}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_starts_before_its_database_and_says_that_it_is_not_ready() -> Result<()> {
+    let site = Site::start_unready(NOBODY)?;
+
+    let alive = site.answer("/healthz")?;
+    let ready = site.answer("/readyz")?;
+
+    assert!(
+        alive.starts_with("HTTP/1.1 200") && alive.ends_with("ok"),
+        "{alive}"
+    );
+    assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+    assert!(ready.contains(r#""status":"unavailable""#), "{ready}");
+    Ok(())
+}
+
+#[test]
+fn migrating_twice_changes_nothing() -> Result<()> {
+    let site = Site::start()?;
+    let before = site
+        .database()
+        .query("SELECT count(*)::text AS value FROM __diesel_schema_migrations")?;
+
+    site.slipway(&["migrate"])?;
+
+    let after = site
+        .database()
+        .query("SELECT count(*)::text AS value FROM __diesel_schema_migrations")?;
+    assert_eq!(before, after);
+    Ok(())
+}
+
+#[test]
+fn a_schema_that_is_behind_makes_the_server_unready() -> Result<()> {
+    let site = Site::start()?;
+    site.database().execute(
+        "DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM __diesel_schema_migrations)",
+    )?;
+
+    let ready = site.answer("/readyz")?;
+
+    assert!(
+        ready.starts_with("HTTP/1.1 503") && ready.contains("pending: 2026"),
+        "{ready}"
+    );
+    Ok(())
+}
+
+#[test]
+fn an_idle_server_goes_when_it_is_asked_to() -> Result<()> {
+    let mut site = Site::start()?;
+
+    let (_, status) = site.stop()?;
+
+    assert!(status.success(), "{status}");
+    Ok(())
+}

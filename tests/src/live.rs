@@ -3,12 +3,13 @@
 //! It never reorders or repairs what comes: frames are handed on as they arrive.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -92,6 +93,13 @@ impl Viewer {
     /// # Errors
     /// When none comes in time, or the connection closes.
     pub async fn frame(&mut self) -> Result<Value> {
+        // One deadline for all of it: heartbeats alone must not keep a test waiting.
+        timeout(PATIENCE, self.next_frame())
+            .await
+            .context("no frame came")?
+    }
+
+    async fn next_frame(&mut self) -> Result<Value> {
         loop {
             if let Some(frame) = self.frames.pop_front() {
                 if frame["t"] != "hb" {
@@ -99,10 +107,7 @@ impl Viewer {
                 }
                 continue;
             }
-            let message = tokio::time::timeout(PATIENCE, self.socket.next())
-                .await
-                .context("no frame came")?
-                .context("the connection ended")??;
+            let message = self.socket.next().await.context("the connection ended")??;
             match message {
                 Message::Text(text) => match serde_json::from_str(&text)? {
                     Value::Array(frames) => self.frames.extend(frames),
@@ -128,8 +133,12 @@ impl Viewer {
         topic: &str,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>> {
-        let mut frames = Vec::new();
+        let (began, mut frames) = (Instant::now(), Vec::new());
         loop {
+            anyhow::ensure!(
+                began.elapsed() < PATIENCE,
+                "it did not come to that: {frames:?}"
+            );
             let frame = self
                 .frame()
                 .await
@@ -150,7 +159,7 @@ impl Viewer {
     pub async fn closed(&mut self) -> Result<(Vec<Value>, u16)> {
         let mut frames: Vec<Value> = self.frames.drain(..).collect();
         loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next())
+            let message = timeout(PATIENCE, self.socket.next())
                 .await
                 .context("the connection stayed open")?
                 .context("the connection ended without a close frame")??;

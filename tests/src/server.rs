@@ -4,14 +4,14 @@
 //! with its log.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use slipway_db::testing::TestDatabase;
 
 /// How long a process may take to listen or to end.
@@ -25,7 +25,8 @@ const SESSION_SECRET: &str = "a-secret-for-tests-and-nothing-else";
 
 /// An address and everything that is needed to serve it, running or not.
 pub struct Site {
-    database: Arc<TestDatabase>,
+    database: Option<Arc<TestDatabase>>,
+    database_url: SecretString,
     /// Fixed by the first start, so that clients find it again after a restart.
     port: u16,
     settings: BTreeMap<String, String>,
@@ -65,22 +66,43 @@ impl Site {
         Ok(site)
     }
 
+    /// A site whose database does not answer: running, and never ready.
+    ///
+    /// # Errors
+    /// When the server does not listen.
+    pub fn start_unready(database_url: &str) -> Result<Self> {
+        let mut site = Self::new(None, SecretString::from(database_url), &[]);
+        site.listen()?;
+        Ok(site)
+    }
+
     /// Another process on the same database, running.
     ///
     /// # Errors
     /// When the server does not come up.
     pub fn start_beside(&self) -> Result<Self> {
-        let mut site = Self::on(Arc::clone(&self.database), &[]);
+        let database = self.database.as_ref().context("the site has no database")?;
+        let mut site = Self::on(Arc::clone(database), &[]);
         site.settings = self.settings.clone();
         site.run()?;
         Ok(site)
     }
 
     fn on(database: Arc<TestDatabase>, settings: &[(&str, &str)]) -> Self {
+        let url = database.url().clone();
+        Self::new(Some(database), url, settings)
+    }
+
+    fn new(
+        database: Option<Arc<TestDatabase>>,
+        database_url: SecretString,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let settings = settings.iter().map(owned).collect();
         Self {
             database,
+            database_url,
             port: 0,
             settings,
             running: None,
@@ -92,6 +114,11 @@ impl Site {
     /// # Errors
     /// When it does not come up.
     pub fn run(&mut self) -> Result<()> {
+        self.listen()?;
+        self.wait_until_ready()
+    }
+
+    fn listen(&mut self) -> Result<()> {
         ensure!(self.running.is_none(), "the server is running already");
         let mut command = self.command(&["serve"])?;
         command
@@ -111,7 +138,7 @@ impl Site {
             Ok(port) => {
                 self.port = port;
                 self.running = Some(running);
-                self.wait_until_ready()
+                Ok(())
             }
             Err(_) => {
                 running.child.kill()?;
@@ -166,13 +193,48 @@ impl Site {
     /// # Errors
     /// When it fails.
     pub fn slipway(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command(arguments)?.output()?;
+        self.slipway_with_input(arguments, "")
+    }
+
+    /// The same, with something to read on standard input.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn slipway_with_input(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = self.command(arguments)?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        child
+            .stdin
+            .take()
+            .context("no standard input")?
+            .write_all(input.as_bytes())?;
+        let output = child.wait_with_output()?;
         let log = String::from_utf8_lossy(&output.stderr);
         ensure!(
             output.status.success(),
             "slipway {arguments:?} failed:\n{log}"
         );
         Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Starts another `slipway` process on the same database.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(&self, arguments: &[&str]) -> Result<Child> {
+        Ok(self.command(arguments)?.stderr(Stdio::null()).spawn()?)
+    }
+
+    /// What the server answers to a plain `GET`: its first line to its last.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn answer(&self, path: &str) -> Result<String> {
+        get(self.port, path)
     }
 
     /// Adds an account with a token.
@@ -207,8 +269,17 @@ impl Site {
     }
 
     /// Its database, for what a test arranges behind the server's back.
+    ///
+    /// # Panics
+    /// On a site that was started without one.
+    #[expect(
+        clippy::expect_used,
+        reason = "a test that has no database cannot look at it"
+    )]
     pub fn database(&self) -> &TestDatabase {
-        &self.database
+        self.database
+            .as_deref()
+            .expect("the site was started without a database")
     }
 
     /// The server's process id, while it runs.
@@ -229,7 +300,7 @@ impl Site {
             .env_clear()
             .env("SLIPWAY_ENV", "test")
             .env("SESSION_SECRET", SESSION_SECRET)
-            .env("TEST_DATABASE_URL", self.database.url().expose_secret())
+            .env("TEST_DATABASE_URL", self.database_url.expose_secret())
             .envs(&self.settings)
             .stdin(Stdio::null());
         Ok(command)
@@ -290,7 +361,6 @@ fn keep_log(stderr: impl Read, log: &Mutex<String>, said: &mpsc::Sender<u16>) {
 
 /// One plain request, without a client library to start.
 fn get(port: u16, path: &str) -> Result<String> {
-    use std::io::Write;
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     write!(
@@ -317,4 +387,18 @@ fn binary() -> Result<PathBuf> {
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs `slipway` with these variables and no others; whatever comes of it.
+///
+/// # Errors
+/// When there is no binary.
+pub fn output_of(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+    let mut command = Command::new(binary()?);
+    command
+        .args(arguments)
+        .current_dir(workspace())
+        .env_clear()
+        .stdin(Stdio::null());
+    Ok(command.envs(environment.iter().copied()).output()?)
 }

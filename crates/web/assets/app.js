@@ -3,8 +3,10 @@
 // Never holds state of a page itself.
 
 import { wireAccountMenu } from './frame.js';
+import { tellSignedIn } from './sign-in-news.js';
 
 wireAccountMenu();
+if (document.body.dataset.viewer) tellSignedIn();
 
 switch (document.body.dataset.page) {
   case 'uploads': {

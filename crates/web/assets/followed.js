@@ -43,8 +43,8 @@ export class Followed {
     this.live.follow(`account:${this.options.account}`, (data) => {
       if (!data) return;
       this.account = data;
-      this.options.onData(data);
       this.refresh();
+      this.options.onData(data);
     });
   }
 
@@ -116,8 +116,8 @@ export class Followed {
     this.live.follow(topic, (data) => {
       if (!data) return this.#gone(topic, row);
       const before = row.upload.state;
-      this.options.onData(data);
       row.changeForward(uploadFromLive(data));
+      this.options.onData(data);
       if (row.upload.state !== before) this.options.onState(row, before);
       if (FINAL_STATES.has(data.status)) this.#leave(topic);
     });

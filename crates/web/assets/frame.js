@@ -69,11 +69,12 @@ export function announce(sentence) {
  * Says something that went wrong where it is seen; the same thing is said once.
  * @param {string} text
  * @param {{text: string, href: string}} [link]
+ * @returns {HTMLElement} to be taken away once it is not true any more
  */
 export function notify(text, link) {
   const notices = need('[data-notices]');
   for (const shown of notices.children) {
-    if (shown instanceof HTMLElement && shown.dataset.text === text) return;
+    if (shown instanceof HTMLElement && shown.dataset.text === text) return shown;
   }
   const notice = document.createElement('div');
   notice.className = 'notice';
@@ -95,6 +96,7 @@ export function notify(text, link) {
   close.addEventListener('click', () => notice.remove());
   notice.append(words, close);
   notices.append(notice);
+  return notice;
 }
 
 /**

@@ -7,6 +7,7 @@
 /** @import {LiveData} from './types.js' */
 import { BACKOFF_BASE_MS, BACKOFF_CAP_MS, backoffMs } from './backoff.js';
 import { LiveState, verdictOfClose } from './live-state.js';
+import { whenSignedIn } from './sign-in-news.js';
 
 /** @typedef {'connecting' | 'live' | 'waiting' | 'signed-out' | 'stopped'} LiveStatus */
 /** @typedef {(data: LiveData | null, reason: string) => void} Listener */
@@ -63,6 +64,7 @@ export class Live {
     document.addEventListener('visibilitychange', () => this.#wake());
     window.addEventListener('online', () => this.#wake());
     window.addEventListener('pageshow', () => this.#wake());
+    whenSignedIn(() => this.#wake());
     // An open socket keeps a page out of the back/forward cache.
     window.addEventListener('pagehide', () => this.#drop());
     setInterval(() => this.#watch(), WATCH_EVERY_MS);

@@ -46,6 +46,11 @@ export class Row {
     this.change({ ...facts, stored, state, ...(awake ? { local: null } : {}) });
   }
 
+  focus() {
+    const link = this.view.root.querySelector('a[data-slot="name"]');
+    if (link instanceof HTMLElement) link.focus();
+  }
+
   /** @param {Job} job */
   showJob(job) {
     this.view.showJob(job, this.upload.name);
@@ -90,7 +95,7 @@ export class Rows {
   add(upload) {
     const row = new Row(upload, UploadView.blank());
     row.view.show(upload);
-    const after = this.all.findIndex((other) => Date.parse(other.upload.createdAt) <= Date.parse(upload.createdAt));
+    const after = this.all.findIndex((other) => Date.parse(other.upload.createdAt) < Date.parse(upload.createdAt));
     const index = after < 0 ? this.all.length : after;
     this.list.insertBefore(row.view.root, this.all[index]?.view.root ?? null);
     this.all.splice(index, 0, row);
@@ -107,8 +112,8 @@ export class Rows {
     this.empty.hidden = this.all.length > 0;
     if (!held) return;
     // The keyboard stays where it was instead of falling back to the top of the page.
-    const next = this.all[Math.min(index, this.all.length - 1)]?.view.root.querySelector('a[href]');
-    if (next instanceof HTMLElement) next.focus();
+    const next = this.all[Math.min(index, this.all.length - 1)];
+    if (next) next.focus();
     else need('#main').focus();
   }
 }

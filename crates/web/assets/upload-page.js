@@ -20,7 +20,7 @@ export class UploadPage {
     const root = need('[data-upload]');
     this.upload = uploadFromPage(root);
     this.view = new UploadView(root);
-    this.live = new Live({ url: '/live', onStatus: showLive, signedIn });
+    this.live = new Live({ url: '/live', onStatus: (status) => this.#liveStatus(status), signedIn });
     this.quarter = this.#quarter();
     /** @type {Set<string>} jobs that have been followed or need not be */
     this.jobsSeen = new Set();
@@ -40,6 +40,15 @@ export class UploadPage {
       else this.#gone(reason);
     });
     this.live.start();
+  }
+
+  /** @param {import('./live.js').LiveStatus} status */
+  #liveStatus(status) {
+    showLive(status);
+    if (status !== 'waiting') return;
+    // What was measured before the connection was lost is not true any more.
+    Object.assign(this.upload, { rate: null, etaMs: null });
+    this.view.show(this.upload);
   }
 
   /** @param {import('./types.js').LiveData} data */

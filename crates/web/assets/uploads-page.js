@@ -16,6 +16,7 @@ import { Live } from './live.js';
 import { Queue } from './queue.js';
 import { ResumeStore } from './resume-store.js';
 import { Rows } from './rows.js';
+import { whenSignedIn } from './sign-in-news.js';
 import { isHeld } from './tab-locks.js';
 import { uploadFromJson } from './words.js';
 
@@ -27,6 +28,8 @@ const OWN_IDLE_MS = 3_000;
 const IDLE_LOOK_MS = 3_000;
 /** Milestones are told at every quarter of a file. */
 const QUARTER_PERCENT = 25;
+/** Phases in which bytes are on their way; in all others a file waits for something. */
+const MOVING = new Set(['starting', 'sending']);
 
 export class UploadsPage {
   constructor() {
@@ -54,7 +57,8 @@ export class UploadsPage {
       },
     });
     this.cursor = '';
-    this.signInTold = false;
+    /** @type {HTMLElement | null} */
+    this.signInNotice = null;
   }
 
   start() {
@@ -66,6 +70,10 @@ export class UploadsPage {
     document.addEventListener('visibilitychange', () => {
       // Back from signing in somewhere else, perhaps.
       if (!document.hidden) this.queue.resumeSignedOut();
+    });
+    whenSignedIn(() => {
+      this.#signedInAgain();
+      this.queue.resumeSignedOut();
     });
     this.#wireMore();
     this.followed.start();
@@ -126,7 +134,7 @@ export class UploadsPage {
       row.changeForward({ state: row.upload.state === 'receiving' ? 'verifying' : row.upload.state });
       this.followed.followUpload(row);
     }
-    if (entry.local?.phase === 'signed-out' && !this.signInTold) this.#tellSignIn();
+    if (entry.local?.phase === 'signed-out') this.#tellSignIn();
     if (entry.local?.phase === 'refused') announce(`${showName(row.upload.name)} was refused.`);
     this.#announceProgress(row);
     this.#showSum();
@@ -141,7 +149,7 @@ export class UploadsPage {
     if (other && other !== row) this.rows.remove(other);
     // A row that was begun afresh carries what was known of the upload before.
     row.change({ id: entry.id, state: 'receiving', sha256: '', message: '' });
-    this.signInTold = false;
+    this.#signedInAgain();
     announce(`${showName(row.upload.name)}: upload started.`);
     this.followed.refresh();
     this.followed.followUpload(row);
@@ -168,14 +176,26 @@ export class UploadsPage {
   }
 
   #tellSignIn() {
-    this.signInTold = true;
-    notify('You are signed out. What is being sent goes on; new files wait until you', { text: 'sign in again', href: '/sign-in' });
+    // Once, even when it was closed: whoever closed it has read it.
+    this.signInNotice ??= notify('You are signed out. What is being sent goes on; new files wait until you', { text: 'sign in again', href: '/sign-in' });
+  }
+
+  #signedInAgain() {
+    this.signInNotice?.remove();
+    this.signInNotice = null;
   }
 
   /** @param {import('./live.js').LiveStatus} status */
   #liveStatus(status) {
     showLive(status);
-    if (status === 'signed-out' && !this.signInTold) this.#tellSignIn();
+    if (status === 'waiting') this.#forgetRates();
+    if (status === 'signed-out') this.#tellSignIn();
+  }
+
+  /** What was measured before the connection was lost is not true any more. */
+  #forgetRates() {
+    for (const row of this.rows.all) row.change({ rate: null, etaMs: null });
+    this.#showSum();
   }
 
   /** @param {MouseEvent} event */
@@ -300,10 +320,11 @@ export class UploadsPage {
     try {
       const cursor = this.cursor || (await listUploads()).next_cursor || '';
       const page = cursor ? await listUploads(cursor) : { uploads: [], next_cursor: null };
-      for (const upload of page.uploads) {
-        if (!this.rows.byId(upload.id)) this.rows.add(uploadFromJson(upload)).listed = true;
-      }
+      const added = page.uploads.filter(({ id }) => !this.rows.byId(id)).map((upload) => this.rows.add(uploadFromJson(upload)));
+      for (const row of added) row.listed = true;
       this.cursor = page.next_cursor ?? '';
+      // The keyboard goes on with what has come, before the button may go.
+      added[0]?.focus();
       need('[data-more]').hidden = !this.cursor;
       this.followed.refresh();
     } catch (error) {
@@ -315,8 +336,7 @@ export class UploadsPage {
 
   /** One line over the list: how much is on its way and how fast. */
   #showSum() {
-    const still = new Set(['refused', 'gone', 'unfinished', 'paused']);
-    const moving = this.rows.all.filter(({ upload }) => upload.state === 'receiving' && !still.has(upload.local?.phase ?? ''));
+    const moving = this.rows.all.filter(({ upload }) => upload.state === 'receiving' && MOVING.has(upload.local?.phase ?? 'sending'));
     const left = moving.reduce((sum, { upload }) => sum + Math.max(0, (upload.total ?? upload.stored) - upload.stored), 0);
     const rate = moving.reduce((sum, { upload }) => sum + (upload.rate ?? 0), 0);
     const parts = moving.length === 0 ? [] : [`${moving.length} arriving`, `${formatBytes(left)} to go`];

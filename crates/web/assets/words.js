@@ -141,7 +141,7 @@ function progressText(upload) {
 
 /** @param {Upload} upload */
 function safeText(upload) {
-  return upload.stored > 0 ? `${formatBytes(upload.stored)} are safe` : 'nothing is stored yet';
+  return upload.stored > 0 ? `${progressText(upload)} is safe` : 'nothing is stored yet';
 }
 
 /**
