@@ -1,0 +1,164 @@
+//! The fault campaigns at full length. `soak kills` uploads 2 GiB while the server
+//! is killed three times, prints what it cost, and writes `target/soak/kills.json`.
+//!
+//! It fails when a promise is broken, never because the machine is slow.
+
+#![expect(clippy::print_stdout, reason = "the report is what it is run for")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use reqwest::{Body, Client};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use slipway_tests::{Site, Tus, Who, pieces, random_bytes};
+
+/// One `PATCH` of a careful client, and so the most that a kill may cost.
+const PIECE: usize = 8 * 1024 * 1024;
+
+const FILE_PIECES: usize = 256;
+const KILLS: usize = 3;
+
+/// Resident memory that an upload may add to an idle server.
+const ADDED_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long the inspection of the file may take.
+const INSPECTION_SECONDS_MAX: u64 = 300;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        None | Some("kills") => kills().await,
+        Some(other) => bail!("there is no campaign {other:?}; there is: kills"),
+    }
+}
+
+async fn kills() -> Result<()> {
+    let mut site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let idle = memory(&site, "VmRSS")?;
+    let began = Instant::now();
+    let upload = Tus::create(&site.url(), &who, FILE_PIECES * PIECE, "").await?;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let mut peak = 0;
+    let (mut killed, mut offset) = (0, 0);
+    while offset < FILE_PIECES * PIECE {
+        let body = rest_of_piece(offset);
+        let count = Arc::clone(&sent);
+        let body = pieces(body, 64 * 1024, move |bytes| {
+            count.fetch_add(bytes, Ordering::Relaxed);
+        });
+        let before = sent.load(Ordering::Relaxed);
+        let patching = tokio::spawn({
+            let upload = upload.clone();
+            async move { upload.patch(offset, Body::wrap_stream(body)).await }
+        });
+        if killed < KILLS && offset / PIECE >= (killed + 1) * FILE_PIECES / (KILLS + 1) {
+            while sent.load(Ordering::Relaxed) < before + PIECE / 2 && !patching.is_finished() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            peak = peak.max(memory(&site, "VmHWM")?);
+            site.kill()?;
+            site.run()?;
+            killed += 1;
+        }
+        // Whatever became of the request, the server is asked where it stands.
+        drop(patching.await?);
+        let acknowledged = upload.offset().await?;
+        ensure!(
+            acknowledged >= offset,
+            "acknowledged bytes were lost: {acknowledged} < {offset}"
+        );
+        offset = acknowledged;
+    }
+    let uploaded = began.elapsed();
+    peak = peak.max(memory(&site, "VmHWM")?);
+    let settled = settled(&site, &who, upload.id()).await?;
+    ensure!(
+        settled["sha256"] == sha256_of_file().as_str(),
+        "the hash differs: {settled}"
+    );
+    let again = sent.load(Ordering::Relaxed) - FILE_PIECES * PIECE;
+    let case = json!({
+        "case": format!("{FILE_PIECES} x 8 MiB, {KILLS} kills"),
+        "figures": {
+            "seconds": {"value": uploaded.as_secs_f64(), "unit": "s"},
+            "sent_again": {"value": again, "unit": "bytes"},
+            "idle_memory": {"value": idle, "unit": "bytes"},
+            "peak_memory": {"value": peak, "unit": "bytes"},
+        },
+        "reference": "one piece a kill; 64 MiB above idle",
+        "ratio": again as f64 / (KILLS * PIECE) as f64,
+        "bar": 1.0,
+        "holds": again <= KILLS * PIECE && peak - idle <= ADDED_MEMORY_BYTES_MAX,
+    });
+    conclude("kills", &case)
+}
+
+fn piece(number: usize) -> Bytes {
+    random_bytes(PIECE, number as u64 + 1)
+}
+
+fn rest_of_piece(offset: usize) -> Bytes {
+    piece(offset / PIECE).slice(offset % PIECE..)
+}
+
+fn sha256_of_file() -> String {
+    let mut hash = Sha256::new();
+    for number in 0..FILE_PIECES {
+        hash.update(piece(number));
+    }
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// A figure of the server's memory, in bytes (proc_pid_status(5)).
+fn memory(site: &Site, figure: &str) -> Result<u64> {
+    let pid = site.pid().context("the server is not running")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(figure))
+        .context("no such figure")?;
+    let kibibytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?;
+    Ok(kibibytes * 1024)
+}
+
+async fn settled(site: &Site, who: &Who, id: &str) -> Result<Value> {
+    let url = format!("{}/api/v1/uploads/{id}", site.url());
+    for _ in 0..INSPECTION_SECONDS_MAX {
+        let json: Value = Client::new()
+            .get(&url)
+            .bearer_auth(&who.token)
+            .send()
+            .await?
+            .json()
+            .await?;
+        if json["jobs"][0]["state"] == "done" {
+            return Ok(json);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    bail!("the inspection did not end\n{}", site.log())
+}
+
+fn conclude(name: &str, case: &Value) -> Result<()> {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let report = json!({"name": name, "at": at, "cases": [case]});
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(format!("{name}.json")), format!("{report:#}\n"))?;
+    println!("{report:#}");
+    ensure!(case["holds"] == true, "a bar was not held");
+    Ok(())
+}
