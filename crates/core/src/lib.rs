@@ -24,7 +24,7 @@ pub use job::{JobKind, JobState};
 pub use name::FileName;
 pub use progress::{
     AccountProgress, Epoch, InvalidTopic, JobProgress, JobSummary, Position, Progress, Seq, Topic,
-    UploadProgress, UploadSummary,
+    UploadProgress, UploadSummary, milliseconds_left,
 };
 pub use upload::UploadState;
 pub use words::UnknownWord;

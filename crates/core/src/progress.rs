@@ -203,6 +203,14 @@ pub struct JobSummary {
     pub state: JobState,
 }
 
+/// Milliseconds until `total` is reached at `rate` units per second, if there is
+/// an end, a rate, and anything left.
+pub fn milliseconds_left(done: u64, total: Option<u64>, rate: Option<u64>) -> Option<u64> {
+    let left = total?.checked_sub(done).filter(|left| *left > 0)?;
+    let rate = rate.filter(|rate| *rate > 0)?;
+    Some(left.saturating_mul(1000) / rate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,5 +242,13 @@ mod tests {
     fn a_sequence_starts_at_one() {
         assert_eq!(Seq::new(0), None);
         assert_eq!(Seq::new(1), Some(Seq::FIRST));
+    }
+
+    #[test]
+    fn time_left_needs_an_end_and_a_rate() {
+        assert_eq!(milliseconds_left(25, Some(100), Some(10)), Some(7500));
+        assert_eq!(milliseconds_left(25, None, Some(10)), None);
+        assert_eq!(milliseconds_left(25, Some(100), Some(0)), None);
+        assert_eq!(milliseconds_left(100, Some(100), Some(10)), None);
     }
 }

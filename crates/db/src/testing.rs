@@ -19,10 +19,11 @@ use crate::{Db, migrate};
 /// Held while the template is made, so that of many test processes one does it.
 const TEMPLATE_LOCK: i64 = 0x51_1b_0a_70_00_00_00_02;
 
-/// An empty, migrated database that nobody else uses.
+/// An empty, migrated database that nobody else uses; gone when dropped.
 pub struct TestDatabase {
     approved: ApprovedDatabase,
     url: SecretString,
+    server: ApprovedDatabase,
 }
 
 impl TestDatabase {
@@ -45,6 +46,7 @@ impl TestDatabase {
         Ok(Self {
             approved: approved(given, &name)?,
             url: address(given, &name),
+            server,
         })
     }
 
@@ -89,6 +91,18 @@ impl TestDatabase {
         let mut connection = PgConnection::establish(string.expose_secret())?;
         let rows: Vec<Row> = diesel::sql_query(sql).load(&mut connection)?;
         Ok(rows.into_iter().map(|row| row.value).collect())
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        let string = self.server.connection_string();
+        let name = self.approved.address().database();
+        // FORCE: a server that a test has just killed may still be connected.
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        // What cannot be dropped stays until its cluster goes.
+        let _dropped = PgConnection::establish(string.expose_secret())
+            .map(|mut admin| admin.batch_execute(&drop));
     }
 }
 

@@ -23,6 +23,7 @@ pub struct Claim {
     writer: i64,
     stored: ByteCount,
     total: Option<ByteCount>,
+    rate: Option<u64>,
 }
 
 impl Claim {
@@ -39,6 +40,11 @@ impl Claim {
     /// Size, once it is known.
     pub fn total(&self) -> Option<ByteCount> {
         self.total
+    }
+
+    /// Bytes per second, as the connection before measured them.
+    pub fn rate(&self) -> Option<u64> {
+        self.rate
     }
 }
 
@@ -110,20 +116,24 @@ impl Db {
                 uploads::writer.eq(uploads::writer + 1),
                 uploads::expires_at.eq(now + expires_after),
             ))
-            .returning((uploads::writer, uploads::total_bytes, uploads::hash_state))
-            .get_result::<(i64, Option<i64>, Option<Vec<u8>>)>(connection)
+            .returning((
+                uploads::writer,
+                uploads::total_bytes,
+                uploads::hash_state,
+                uploads::rate,
+            ))
+            .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>)>(connection)
             .optional()?;
-            if let Some((writer, total, hash_state)) = claimed {
+            if let Some((writer, total, hash_state, rate)) = claimed {
                 let total = total.map(bytes).transpose()?;
-                return Ok(Claimed::Yes(
-                    Claim {
-                        id,
-                        writer,
-                        stored: from,
-                        total,
-                    },
-                    hash_state,
-                ));
+                let claim = Claim {
+                    id,
+                    writer,
+                    stored: from,
+                    total,
+                    rate: rate.map(i64::unsigned_abs),
+                };
+                return Ok(Claimed::Yes(claim, hash_state));
             }
             let found = uploads::table
                 .find(id.to_uuid())

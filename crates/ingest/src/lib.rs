@@ -7,7 +7,7 @@
 //! Invariants:
 //! - Nothing here knows HTTP, a status code or a header; nothing writes SQL.
 //! - No database connection is held while bytes arrive or a job works.
-//! - Blocking or heavy computation happens in [`compute`] alone, under a bound.
+//! - Blocking or heavy computation happens in `compute.rs` alone, under a bound.
 //! - A byte that was acknowledged is durable.
 
 mod access;

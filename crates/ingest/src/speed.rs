@@ -5,35 +5,52 @@
 use std::time::Duration;
 
 /// Time over which a measurement loses two thirds of its weight.
-const MEMORY: Duration = Duration::from_secs(3);
+const MEMORY: Duration = Duration::from_secs(5);
 
-/// An exponentially weighted rate.
+/// Measured time below which there is nothing to tell: the first chunk of a
+/// request was often on the machine before anybody looked.
+const MEASURED_MIN: Duration = Duration::from_millis(500);
+
+/// An exponentially weighted rate: units and the time they took fade alike, so
+/// that a burst weighs as much as the time it lasted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Speed {
-    per_second: Option<f64>,
+    units: f64,
+    seconds: f64,
+    before: Option<u64>,
 }
 
 impl Speed {
-    /// Takes note that `units` more were done in `elapsed`.
-    pub(crate) fn moved(&mut self, units: u64, elapsed: Duration) {
-        let seconds = elapsed.as_secs_f64().max(1e-6);
-        #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
-        let now = units as f64 / seconds;
-        let weight = 1.0 - (-seconds / MEMORY.as_secs_f64()).exp();
-        self.per_second = Some(
-            self.per_second
-                .map_or(now, |before| before + weight * (now - before)),
-        );
+    /// Goes on from a rate that was measured earlier, until there is a new one.
+    pub(crate) fn going_on_from(before: Option<u64>) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
     }
 
-    /// Units per second, once anything has moved.
+    /// Takes note that `units` more were done in `elapsed`.
+    pub(crate) fn moved(&mut self, units: u64, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64();
+        let fade = (-seconds / MEMORY.as_secs_f64()).exp();
+        #[expect(clippy::cast_precision_loss, reason = "a rate is an estimate")]
+        let units = units as f64;
+        self.units = self.units * fade + units;
+        self.seconds = self.seconds * fade + seconds;
+    }
+
+    /// Units per second, once enough was measured.
     pub(crate) fn per_second(&self) -> Option<u64> {
+        if self.seconds < MEASURED_MIN.as_secs_f64() {
+            return self.before;
+        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "a float casts to the nearest integer in range, and rates are positive"
         )]
-        self.per_second.map(|rate| rate.round() as u64)
+        let rate = (self.units / self.seconds).round() as u64;
+        Some(rate)
     }
 }
 
@@ -42,34 +59,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_moved_has_no_speed() {
-        assert_eq!(Speed::default().per_second(), None);
+    fn too_little_was_measured_to_tell() {
+        let mut speed = Speed::default();
+        speed.moved(1_000_000, Duration::from_millis(1));
+        assert_eq!(speed.per_second(), None);
+
+        let mut speed = Speed::going_on_from(Some(70));
+        speed.moved(1_000_000, Duration::from_millis(1));
+        assert_eq!(speed.per_second(), Some(70));
     }
 
     #[test]
-    fn a_steady_flow_has_its_own_speed() {
+    fn a_steady_flow_has_its_own_speed_however_it_comes() {
         let mut speed = Speed::default();
-        for _ in 0..10 {
-            speed.moved(500, Duration::from_millis(500));
+        for (units, milliseconds) in [(500, 500), (1, 1), (2000, 2000), (10, 10), (300, 300)] {
+            speed.moved(units, Duration::from_millis(milliseconds));
         }
 
         assert_eq!(speed.per_second(), Some(1000));
     }
 
     #[test]
-    fn a_change_shows_within_seconds_and_not_at_once() {
+    fn a_burst_hardly_shows_and_a_change_does_within_seconds() {
         let mut speed = Speed::default();
         speed.moved(10_000, Duration::from_secs(10));
 
-        speed.moved(100, Duration::from_millis(10));
+        speed.moved(1_000, Duration::from_millis(10));
         assert!(
-            speed.per_second().is_some_and(|rate| rate < 1_100),
+            speed.per_second().is_some_and(|rate| rate < 1_400),
             "{speed:?}"
         );
 
         speed.moved(100_000, Duration::from_secs(10));
         assert!(
-            speed.per_second().is_some_and(|rate| rate > 9_000),
+            speed.per_second().is_some_and(|rate| rate > 8_000),
             "{speed:?}"
         );
     }

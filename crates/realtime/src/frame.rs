@@ -5,7 +5,7 @@
 
 use bytestring::ByteString;
 use serde::{Deserialize, Serialize};
-use slipway_core::{Position, Progress, Seq, Topic};
+use slipway_core::{Position, Progress, Seq, Topic, milliseconds_left};
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -189,7 +189,7 @@ impl<'a> From<&'a Progress> for State<'a> {
                     total,
                     unit: "bytes",
                     rate: upload.rate,
-                    eta_ms: eta_ms(done, total, upload.rate),
+                    eta_ms: milliseconds_left(done, total, upload.rate),
                     checksum: upload.sha256.map(|digest| digest.to_string()),
                     message: upload.message.as_deref(),
                     jobs: upload.jobs.iter().map(ToString::to_string).collect(),
@@ -204,7 +204,7 @@ impl<'a> From<&'a Progress> for State<'a> {
                 total: job.total,
                 unit: &job.unit,
                 rate: job.rate,
-                eta_ms: eta_ms(job.done, job.total, job.rate),
+                eta_ms: milliseconds_left(job.done, job.total, job.rate),
                 message: job.message.as_deref(),
                 attempt: job.attempt,
             },
@@ -238,13 +238,6 @@ impl From<&slipway_core::JobSummary> for JobLine {
             status: job.state.as_str(),
         }
     }
-}
-
-/// Milliseconds until done at this rate, if there is an end and a rate.
-fn eta_ms(done: u64, total: Option<u64>, rate: Option<u64>) -> Option<u64> {
-    let left = total?.checked_sub(done).filter(|left| *left > 0)?;
-    let rate = rate.filter(|rate| *rate > 0)?;
-    Some(left.saturating_mul(1000) / rate)
 }
 
 /// The text of a frame.
@@ -367,13 +360,5 @@ mod tests {
 
         assert_eq!(&*together(std::slice::from_ref(&one)), "{}");
         assert_eq!(&*together(&[one.clone(), one]), "[{},{}]");
-    }
-
-    #[test]
-    fn time_left_needs_an_end_and_a_rate() {
-        assert_eq!(eta_ms(25, Some(100), Some(10)), Some(7500));
-        assert_eq!(eta_ms(25, None, Some(10)), None);
-        assert_eq!(eta_ms(25, Some(100), Some(0)), None);
-        assert_eq!(eta_ms(100, Some(100), Some(10)), None);
     }
 }

@@ -18,4 +18,4 @@ mod socket;
 mod subscriptions;
 
 pub use hub::Hub;
-pub use socket::{Gatekeeper, SUBPROTOCOL, serve};
+pub use socket::{Gatekeeper, SUBPROTOCOL, Verdict, serve};

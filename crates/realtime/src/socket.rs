@@ -41,9 +41,17 @@ const SILENCE_MAX: Duration = Duration::from_secs(40);
 /// How long one send may wait for a viewer who does not read.
 const SEND_WAIT: Duration = SILENCE_MAX;
 
-/// Answers whether this viewer may follow a topic; `Err` when that cannot be
-/// told now.
-pub type Gatekeeper = Box<dyn Fn(Topic) -> Pin<Box<dyn Future<Output = Result<bool, ()>>>>>;
+/// An answer of a [`Gatekeeper`]; `Err` when it cannot be told now.
+pub type Verdict = Pin<Box<dyn Future<Output = Result<bool, ()>>>>;
+
+/// Knows what one viewer may do.
+pub trait Gatekeeper {
+    /// Whether they may follow this topic.
+    fn may_follow(&self, topic: Topic) -> Verdict;
+
+    /// Whether they are still who they were when they came in.
+    fn is_welcome(&self) -> Verdict;
+}
 
 static VIEWERS: AtomicU64 = AtomicU64::new(1);
 
@@ -63,7 +71,7 @@ pub async fn serve(
     hub: Hub,
     session: Session,
     stream: actix_ws::MessageStream,
-    gatekeeper: Gatekeeper,
+    gatekeeper: Box<dyn Gatekeeper>,
 ) {
     let viewer = VIEWERS.fetch_add(1, Ordering::Relaxed);
     let stream = stream
@@ -91,7 +99,7 @@ pub async fn serve(
 struct Socket {
     subscriptions: Subscriptions,
     session: Session,
-    gatekeeper: Gatekeeper,
+    gatekeeper: Box<dyn Gatekeeper>,
     heard_at: Instant,
     allowance: u32,
     allowance_at: Instant,
@@ -206,7 +214,7 @@ impl Socket {
                         .refuse(Some(id), "too_many_topics", "follow fewer topics at once")
                         .await;
                 }
-                match (self.gatekeeper)(topic).await {
+                match self.gatekeeper.may_follow(topic).await {
                     Ok(true) => {
                         self.subscriptions.follow(topic, id, since);
                         Ok(())
@@ -246,6 +254,10 @@ impl Socket {
                 CloseCode::Other(4008),
                 "nothing was heard for too long",
             ));
+        }
+        // Somebody who signed out, or was shut out, is told so; a doubt is no reason.
+        if self.gatekeeper.is_welcome().await == Ok(false) {
+            return Err(End::Close(CloseCode::Other(4001), "sign in again"));
         }
         within_time(self.session.ping(b"")).await?;
         self.send(encode(&FromServer::Hb {})).await

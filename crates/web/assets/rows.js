@@ -47,8 +47,9 @@ export class Row {
   }
 
   focus() {
-    const link = this.view.root.querySelector('a[data-slot="name"]');
+    const link = this.view.root.querySelector('a[data-slot="name"][href]');
     if (link instanceof HTMLElement) link.focus();
+    else need('#main').focus();
   }
 
   /** @param {Job} job */

@@ -8,7 +8,7 @@ import { announce, confirm, need, notify, showLive } from './frame.js';
 import { FINAL_STATES } from './live-state.js';
 import { Live } from './live.js';
 import { UploadView, jobFromPage, uploadFromPage } from './upload-view.js';
-import { jobFromLive, uploadFromLive } from './words.js';
+import { jobFromLive, removalQuestion, uploadFromLive } from './words.js';
 
 /** The server's limit is 64 topics; one is the upload's own. */
 const JOBS_MAX = 60;
@@ -101,9 +101,7 @@ export class UploadPage {
   }
 
   async #remove() {
-    const name = showName(this.upload.name);
-    const sure = await confirm({ title: 'Remove this file?', text: `${name} is deleted for everybody. This cannot be undone.`, yes: 'Remove the file' });
-    if (!sure) return;
+    if (!(await confirm(removalQuestion(this.upload)))) return;
     try {
       await removeUpload(this.upload.id);
       location.assign('/');

@@ -18,7 +18,7 @@ import { ResumeStore } from './resume-store.js';
 import { Rows } from './rows.js';
 import { whenSignedIn } from './sign-in-news.js';
 import { isHeld } from './tab-locks.js';
-import { uploadFromJson } from './words.js';
+import { removalQuestion, uploadFromJson } from './words.js';
 
 /** An upload that nobody in this tab sends and that has not moved for so long is offered to be continued. */
 const IDLE_MS = 30_000;
@@ -177,7 +177,7 @@ export class UploadsPage {
 
   #tellSignIn() {
     // Once, even when it was closed: whoever closed it has read it.
-    this.signInNotice ??= notify('You are signed out. What is being sent goes on; new files wait until you', { text: 'sign in again', href: '/sign-in' });
+    this.signInNotice ??= notify('You are signed out. What is being sent goes on; new files wait.', { text: 'Sign in again', href: '/sign-in' });
   }
 
   #signedInAgain() {
@@ -258,12 +258,8 @@ export class UploadsPage {
   async #remove(row) {
     const name = showName(row.upload.name);
     const known = row.upload.id !== '' || row.upload.stored > 0;
-    const ending = row.upload.state === 'receiving';
-    const question = ending
-      ? { title: 'Cancel this upload?', text: `What has arrived of ${name} is deleted.`, yes: 'Cancel the upload' }
-      : { title: 'Remove this file?', text: `${name} is deleted for everybody. This cannot be undone.`, yes: 'Remove the file' };
     const nothingToLose = !known || row.upload.local?.phase === 'gone' || row.upload.local?.phase === 'refused';
-    if (!nothingToLose && !(await confirm(question))) return;
+    if (!nothingToLose && !(await confirm(removalQuestion(row.upload)))) return;
     try {
       if (row.entry) await this.queue.remove(row.entry);
       row.entry = null;

@@ -3,7 +3,7 @@
 // Pure; never touches the page. All wording about progress is here, so that it stays one voice.
 
 /** @import {Job, LiveData, Upload, UploadJson} from './types.js' */
-import { formatBytes, formatCount, formatDuration, formatRate, percent } from './format.js';
+import { formatBytes, formatCount, formatDuration, formatRate, percent, showName } from './format.js';
 
 /** @typedef {'pause' | 'continue' | 'pick' | 'download' | 'remove'} Action */
 /**
@@ -150,6 +150,18 @@ function safeText(upload) {
  */
 function clause(sentence) {
   return sentence.replace(/[.\s]+$/, '').replace(/^[A-Z](?=[a-z ])/, (first) => first.toLowerCase());
+}
+
+/**
+ * What is asked before an upload is ended or a file removed.
+ * @param {Upload} upload
+ */
+export function removalQuestion(upload) {
+  const name = showName(upload.name);
+  if (upload.state === 'receiving') {
+    return { title: 'Cancel this upload?', text: `What has arrived of ${name} is deleted.`, yes: 'Cancel the upload' };
+  }
+  return { title: 'Remove this file?', text: `${name} is deleted for everybody. This cannot be undone.`, yes: 'Remove the file' };
 }
 
 /** @typedef {{tone: Description['tone'], text: string, percent: string, bar: boolean}} JobDescription */

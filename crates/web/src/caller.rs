@@ -82,7 +82,8 @@ impl Anybody {
     }
 }
 
-async fn identify(request: &HttpRequest) -> Result<Option<Caller>, ApiError> {
+/// Who makes a request; nobody, if what they show is not (or no longer) good.
+pub(crate) async fn identify(request: &HttpRequest) -> Result<Option<Caller>, ApiError> {
     let state = State::of(request)?;
     if let Some(token) = bearer(request) {
         return Ok(state.ingest.caller_by_token(&token).await?);

@@ -3,7 +3,7 @@
 //! It never shows an upload's key to anybody but its owner.
 
 use serde::Serialize;
-use slipway_core::{UploadId, UploadState};
+use slipway_core::{UploadId, UploadState, milliseconds_left};
 use slipway_ingest::{Caller, Job, Upload};
 use time::OffsetDateTime;
 
@@ -99,7 +99,7 @@ impl UploadJson {
 
 impl From<Job> for JobJson {
     fn from(job: Job) -> Self {
-        let left = job.total.and_then(|total| total.checked_sub(job.done));
+        let eta_ms = milliseconds_left(job.done, job.total, job.rate);
         Self {
             id: job.id.to_string(),
             kind: job.kind.as_str(),
@@ -110,12 +110,7 @@ impl From<Job> for JobJson {
             total: job.total,
             unit: job.unit,
             rate: job.rate,
-            eta_ms: match (left, job.rate) {
-                (Some(left), Some(rate)) if left > 0 && rate > 0 => {
-                    Some(left.saturating_mul(1000) / rate)
-                }
-                _ => None,
-            },
+            eta_ms,
             attempt: job.attempt,
             message: job.message,
             created_at: job.created_at,

@@ -1,9 +1,10 @@
 //! A server for tests that are not written in Rust: started, killed and stopped
 //! by lines on standard input, described by lines of JSON on standard output.
 //!
-//! `start`, `kill` (SIGKILL) and `stop` (SIGTERM) are the lines; `start` answers
-//! with `{"url", "sign_in_url", "token", "pid"}`, as does the beginning. When
-//! standard input ends, so does everything.
+//! `start`, `kill` (SIGKILL), `stop` (SIGTERM) and `link` are the lines; `start`
+//! and `link` answer with `{"url", "sign_in_url", "token", "pid"}`, as does the
+//! beginning, each time with a fresh link. When standard input ends, so does
+//! everything.
 
 use std::io::{BufRead, Write};
 
@@ -21,9 +22,10 @@ fn main() -> Result<()> {
                 site.run()?;
                 describe(&site, &who)?;
             }
+            "link" => describe(&site, &who)?,
             "kill" => site.kill()?,
             "stop" => drop(site.stop()?),
-            other => bail!("unknown line {other:?}; expected start, kill or stop"),
+            other => bail!("unknown line {other:?}; expected start, kill, stop or link"),
         }
     }
     Ok(())

@@ -91,11 +91,13 @@ impl Ingest {
             return Err(AppendError::TooLong { have: from, total });
         }
         let checksum = self.checksum_so_far(&claim, saved.as_deref()).await?;
+        let speed = Speed::going_on_from(claim.rate());
         let writer = Writer {
             ingest: self,
             claim,
             checksum,
-            speed: Speed::default(),
+            speed,
+            measured_at: Instant::now(),
         };
         writer.write(gatherer).await
     }
@@ -182,6 +184,7 @@ struct Writer<'a> {
     claim: Claim,
     checksum: Checksum,
     speed: Speed,
+    measured_at: Instant,
 }
 
 impl Writer<'_> {
@@ -190,24 +193,18 @@ impl Writer<'_> {
         mut self,
         mut gatherer: Gatherer<impl Stream<Item = Result<Bytes, E>>>,
     ) -> Result<ByteCount, AppendError> {
-        let mut began = Instant::now();
         let mut gathered = gatherer.next(self.room_after(0)).await;
         loop {
             let Gathered { data, end } = gathered;
-            let length = data.len();
-            if end != End::NotYet || self.room_after(length) == 0 {
-                self = self.commit(data, began).await?;
+            let room = self.room_after(data.len());
+            if end != End::NotYet || room == 0 {
+                self = self.commit(data).await?;
                 return self.finish(end, &mut gatherer).await;
             }
-            let room = self.room_after(length);
-            let next_began = Instant::now();
             // An error of the commit ends the gathering at once: a superseded
             // connection must not wait for its sender to fall silent.
-            (self, gathered) = try_join(self.commit(data, began), async {
-                Ok(gatherer.next(room).await)
-            })
-            .await?;
-            began = next_began;
+            let next = async { Ok(gatherer.next(room).await) };
+            (self, gathered) = try_join(self.commit(data), next).await?;
         }
     }
 
@@ -224,7 +221,7 @@ impl Writer<'_> {
     }
 
     /// Hashes and stores one chunk; returns when it is durable.
-    async fn commit(mut self, data: Vec<u8>, began: Instant) -> Result<Self, AppendError> {
+    async fn commit(mut self, data: Vec<u8>) -> Result<Self, AppendError> {
         if data.is_empty() {
             return Ok(self);
         }
@@ -234,7 +231,9 @@ impl Writer<'_> {
             self.checksum = checksum;
             data
         };
-        self.speed.moved(length, began.elapsed());
+        let now = Instant::now();
+        self.speed.moved(length, now - self.measured_at);
+        self.measured_at = now;
         let last = self
             .claim
             .total()

@@ -3,8 +3,6 @@
 //! `HEAD`, `PATCH` and `DELETE` need a key and no account, so that a session that
 //! ends never ends an upload.
 
-use std::time::Duration;
-
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpResponse, rt, web};
 use futures_util::StreamExt;
@@ -19,11 +17,6 @@ use crate::tus::{
     UPLOAD_METADATA, UPLOAD_OFFSET,
 };
 use crate::wire::key_url;
-
-/// Bytes of a refused body that are read, and for how long, before the connection
-/// is closed: a client that is still sending sees the answer, not a reset.
-const DISCARD_BYTES_MAX: usize = 1024 * 1024;
-const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// `OPTIONS /files/`: what is spoken here.
 pub(crate) async fn options(state: web::Data<State>) -> HttpResponse {
@@ -87,26 +80,15 @@ pub(crate) async fn append(
     start: ChunkStart,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let id = match opened(&state, &key) {
-        Ok(id) => id,
-        Err(error) => {
-            discard(body).await;
-            return Err(error);
-        }
-    };
+    let id = opened(&state, &key)?;
     // A task of its own: when the client vanishes, this request is dropped, and
     // what has arrived must be committed all the same.
     let appending = rt::spawn(async move {
-        let mut body = body;
-        let bytes = (&mut body).take_until(state.left());
-        let appended = state
+        let body = body.take_until(state.left());
+        state
             .ingest
-            .append(id, start.offset, start.length, bytes)
-            .await;
-        if appended.is_err() {
-            discard(body).await;
-        }
-        appended
+            .append(id, start.offset, start.length, body)
+            .await
     });
     let stored = appending.await.map_err(anyhow::Error::from)??;
     Ok(HttpResponse::NoContent()
@@ -129,18 +111,4 @@ pub(crate) async fn remove(
 
 fn opened(state: &State, key: &str) -> Result<UploadId, ApiError> {
     state.keys.check(key).ok_or_else(ApiError::no_such_page)
-}
-
-async fn discard(mut body: web::Payload) {
-    let reading = async {
-        let mut read = 0;
-        while let Some(Ok(piece)) = body.next().await {
-            read += piece.len();
-            if read > DISCARD_BYTES_MAX {
-                return;
-            }
-        }
-    };
-    // Whatever is left after this time is cut off with the connection.
-    let _in_time = tokio::time::timeout(DISCARD_TIME, reading).await;
 }

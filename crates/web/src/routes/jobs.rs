@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use super::id;
-use super::uploads::From;
+use super::uploads::Start;
 use crate::app::State;
 use crate::caller::Proven;
 use crate::error::ApiError;
@@ -13,9 +13,9 @@ use crate::wire::{JobJson, JobList};
 pub(crate) async fn list(
     state: web::Data<State>,
     Proven(caller): Proven,
-    from: web::Query<From>,
+    start: web::Query<Start>,
 ) -> Result<web::Json<JobList>, ApiError> {
-    let after = from.cursor.as_deref().map(id).transpose()?;
+    let after = start.cursor.as_deref().map(id).transpose()?;
     let page = state.ingest.jobs(&caller, after).await?;
     let jobs = page.entries.into_iter().map(JobJson::from).collect();
     Ok(web::Json(JobList {

@@ -4,10 +4,12 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, rt, web};
-use slipway_realtime::{Gatekeeper, SUBPROTOCOL, serve};
+use slipway_core::Topic;
+use slipway_ingest::Caller;
+use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Verdict, serve};
 
 use crate::app::State;
-use crate::caller::Proven;
+use crate::caller::{Proven, identify};
 use crate::error::ApiError;
 
 /// Upgrades the connection and serves it.
@@ -32,8 +34,25 @@ pub(crate) async fn live(
             )
         })?;
     let hub = state.hub.clone();
-    let gatekeeper: Gatekeeper = Box::new(move |topic| {
-        let (state, caller) = (state.clone(), caller.clone());
+    let door = Door {
+        state,
+        caller,
+        request,
+    };
+    rt::spawn(serve(hub, session, stream, Box::new(door)));
+    Ok(response)
+}
+
+/// Keeps the door for one viewer.
+struct Door {
+    state: web::Data<State>,
+    caller: Caller,
+    request: HttpRequest,
+}
+
+impl Gatekeeper for Door {
+    fn may_follow(&self, topic: Topic) -> Verdict {
+        let (state, caller) = (self.state.clone(), self.caller.clone());
         Box::pin(async move {
             state
                 .ingest
@@ -46,9 +65,18 @@ pub(crate) async fn live(
                     );
                 })
         })
-    });
-    rt::spawn(serve(hub, session, stream, gatekeeper));
-    Ok(response)
+    }
+
+    fn is_welcome(&self) -> Verdict {
+        let (request, id) = (self.request.clone(), self.caller.id());
+        Box::pin(async move {
+            match identify(&request).await {
+                Ok(caller) => Ok(caller.is_some_and(|caller| caller.id() == id)),
+                // It could not be told; the next time will do.
+                Err(_) => Err(()),
+            }
+        })
+    }
 }
 
 fn offers_protocol(request: &HttpRequest) -> bool {

@@ -13,7 +13,7 @@ use crate::wire::{UploadJson, UploadList};
 
 /// Where a page of a list begins.
 #[derive(Deserialize)]
-pub(crate) struct From {
+pub(crate) struct Start {
     pub(crate) cursor: Option<String>,
 }
 
@@ -21,9 +21,9 @@ pub(crate) struct From {
 pub(crate) async fn list(
     state: web::Data<State>,
     Proven(caller): Proven,
-    from: web::Query<From>,
+    start: web::Query<Start>,
 ) -> Result<web::Json<UploadList>, ApiError> {
-    let after = from.cursor.as_deref().map(id).transpose()?;
+    let after = start.cursor.as_deref().map(id).transpose()?;
     let page = state.ingest.uploads(&caller, after).await?;
     let uploads = page
         .entries

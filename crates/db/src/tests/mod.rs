@@ -1,0 +1,117 @@
+//! The promises of this crate, kept on a real server.
+
+mod jobs;
+mod progress;
+mod schema;
+mod sessions;
+mod uploads;
+
+use std::time::Duration;
+
+use slipway_core::{
+    AccountId, ByteCount, JobState, Progress, Role, Sha256Digest, Topic, UploadId, UploadState,
+};
+
+use crate::testing::TestDatabase;
+use crate::{
+    Advance, Advanced, Changes, Claim, Claimed, Db, Heard, JobChange, Listener, NewAccount,
+    NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
+};
+
+const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+const LEASE: Duration = Duration::from_secs(30);
+const WHOLE: Sha256Digest = Sha256Digest::from_bytes([7; 32]);
+
+struct Bench {
+    database: TestDatabase,
+    db: Db,
+    owner: AccountId,
+}
+
+async fn bench() -> Bench {
+    let database = TestDatabase::create().unwrap();
+    let db = database.open().unwrap();
+    let owner = AccountId::new();
+    let new = NewAccount {
+        id: owner,
+        email: "owner@example.com".to_owned(),
+        role: Role::Member,
+        password_hash: None,
+    };
+    db.account_add(new).await.unwrap().unwrap();
+    Bench {
+        database,
+        db,
+        owner,
+    }
+}
+
+impl Bench {
+    async fn upload_of(&self, bytes: u32) -> UploadId {
+        let id = UploadId::new();
+        let new = NewUpload {
+            id,
+            owner: self.owner,
+            name: "file.bin".to_owned(),
+            media_type: None,
+            metadata: String::new(),
+            total: ByteCount::from_u32(bytes),
+            expires_after: WEEK,
+            whole: None,
+        };
+        self.db.upload_create(new).await.unwrap();
+        id
+    }
+
+    async fn claim(&self, id: UploadId, from: u32) -> Claim {
+        match self
+            .db
+            .upload_claim(id, ByteCount::from_u32(from), WEEK)
+            .await
+            .unwrap()
+        {
+            Claimed::Yes(claim, _) => claim,
+            other => panic!("not claimed: {other:?}"),
+        }
+    }
+
+    /// Stores the next bytes of a claim that must still hold.
+    async fn advance(&self, claim: Claim, data: &[u8], whole: bool) -> Claim {
+        match self
+            .db
+            .upload_advance(claim, step(data, whole))
+            .await
+            .unwrap()
+        {
+            Advanced::Yes(claim) => claim,
+            Advanced::Superseded => panic!("superseded"),
+        }
+    }
+
+    /// A file that is whole, and whose inspection waits.
+    async fn stored_file(&self) -> UploadId {
+        let id = self.upload_of(1).await;
+        let claim = self.claim(id, 0).await;
+        self.advance(claim, b"a", true).await;
+        id
+    }
+
+    async fn stored(&self, id: UploadId) -> u64 {
+        self.db
+            .upload_get(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .stored
+            .to_u64()
+    }
+}
+
+fn step(data: &[u8], whole: bool) -> Advance {
+    Advance {
+        data: data.to_vec(),
+        hash_state: vec![1, 2, 3],
+        rate: Some(1000),
+        whole: whole.then_some(WHOLE),
+    }
+}

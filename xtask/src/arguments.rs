@@ -1,0 +1,236 @@
+//! From the words on the command line to what is asked for.
+//!
+//! Nothing is guessed: an unknown word is an error with a suggestion, never ignored.
+
+use std::path::PathBuf;
+use std::slice;
+
+use crate::usage::nearest;
+
+/// The sub-commands, for suggestions.
+const COMMANDS: [&str; 6] = ["dev", "test", "ci", "layers", "tidy", "help"];
+/// The flags of `dev`, for suggestions.
+const DEV_FLAGS: [&str; 5] = [
+    "--port",
+    "--reset",
+    "--release",
+    "--ready-file",
+    "--verbose",
+];
+/// Where `dev` listens unless told otherwise.
+const PORT_DEFAULT: u16 = 8080;
+
+/// What somebody asked xtask to do.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Request {
+    /// Print the usage page.
+    Help,
+    /// Run Slipway here.
+    Dev(DevOptions),
+    /// Run the tests, all or those that match.
+    Test {
+        /// Part of a test's name.
+        filter: Option<String>,
+    },
+    /// Run every check.
+    Ci,
+    /// Check the arrows between crates.
+    Layers,
+    /// Check the house rules.
+    Tidy,
+}
+
+/// How `dev` should run.
+#[derive(Debug, PartialEq)]
+pub(crate) struct DevOptions {
+    /// First port to try.
+    pub(crate) port: u16,
+    /// Start with an empty database.
+    pub(crate) reset: bool,
+    /// Build with optimisation.
+    pub(crate) release: bool,
+    /// Where to write the address once pages are served.
+    pub(crate) ready_file: Option<PathBuf>,
+    /// Show the commands that are run.
+    pub(crate) verbose: bool,
+}
+
+/// Reads the command line; the error is a sentence for the person who typed it.
+pub(crate) fn parse(words: &[String]) -> Result<Request, String> {
+    let Some((command, rest)) = words.split_first() else {
+        return Ok(Request::Help);
+    };
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        return Ok(Request::Help);
+    }
+    match command.as_str() {
+        "help" => Ok(Request::Help),
+        "dev" => dev(rest).map(Request::Dev),
+        "test" => test(rest),
+        "ci" => alone(rest, Request::Ci),
+        "layers" => alone(rest, Request::Layers),
+        "tidy" => alone(rest, Request::Tidy),
+        other => Err(unknown("command", other, &COMMANDS)),
+    }
+}
+
+fn dev(words: &[String]) -> Result<DevOptions, String> {
+    let mut options = DevOptions {
+        port: PORT_DEFAULT,
+        reset: false,
+        release: false,
+        ready_file: None,
+        verbose: false,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (flag, joined) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word.as_str(), None),
+        };
+        match flag {
+            "--port" => options.port = port(&value(flag, joined, &mut words)?)?,
+            "--ready-file" => {
+                options.ready_file = Some(PathBuf::from(value(flag, joined, &mut words)?));
+            }
+            _ if joined.is_some() => return Err(unknown("flag", word, &DEV_FLAGS)),
+            "--reset" => options.reset = true,
+            "--release" => options.release = true,
+            "--verbose" => options.verbose = true,
+            other => return Err(unknown("flag", other, &DEV_FLAGS)),
+        }
+    }
+    Ok(options)
+}
+
+fn value(
+    flag: &str,
+    joined: Option<&str>,
+    words: &mut slice::Iter<'_, String>,
+) -> Result<String, String> {
+    joined
+        .map(str::to_owned)
+        .or_else(|| words.next().cloned())
+        .filter(|value| !value.is_empty() && !value.starts_with("--"))
+        .ok_or_else(|| format!("{flag} needs a value"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(format!(
+            "--port {text} is not a port, give a number from 1 to 65535"
+        )),
+        Ok(port) => Ok(port),
+    }
+}
+
+fn test(words: &[String]) -> Result<Request, String> {
+    match words {
+        [] => Ok(Request::Test { filter: None }),
+        [flag, ..] if flag.starts_with('-') => Err(format!(
+            "`test` knows no flag `{flag}`, give at most a part of a test's name"
+        )),
+        [filter] => Ok(Request::Test {
+            filter: Some(filter.clone()),
+        }),
+        [_, second, ..] => Err(format!(
+            "`test` takes one filter, `{second}` is one too many"
+        )),
+    }
+}
+
+fn alone(rest: &[String], request: Request) -> Result<Request, String> {
+    match rest.first() {
+        None => Ok(request),
+        Some(word) => Err(format!(
+            "`{word}` is one word too many, the command takes none"
+        )),
+    }
+}
+
+fn unknown(kind: &str, word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(near) => format!("unknown {kind} `{word}`, did you mean `{near}`?"),
+        None => format!("unknown {kind} `{word}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DevOptions, Request, parse};
+
+    fn parsed(line: &str) -> Result<Request, String> {
+        parse(
+            &line
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn nothing_asked_for_shows_the_page() {
+        for line in ["", "help", "--help", "dev --help", "test -h"] {
+            assert_eq!(parsed(line), Ok(Request::Help), "{line}");
+        }
+    }
+
+    #[test]
+    fn dev_takes_its_flags_in_any_order_and_both_spellings() {
+        let expected = Request::Dev(DevOptions {
+            port: 9000,
+            reset: true,
+            release: false,
+            ready_file: Some("ready.json".into()),
+            verbose: true,
+        });
+        assert_eq!(
+            parsed("dev --verbose --port 9000 --reset --ready-file=ready.json").as_ref(),
+            Ok(&expected)
+        );
+        assert_eq!(
+            parsed("dev --ready-file ready.json --reset --port=9000 --verbose").as_ref(),
+            Ok(&expected)
+        );
+    }
+
+    #[test]
+    fn a_wrong_word_is_named_with_the_nearest_right_one() {
+        assert_eq!(
+            parsed("tst"),
+            Err("unknown command `tst`, did you mean `test`?".to_owned())
+        );
+        assert_eq!(
+            parsed("dev --relaese"),
+            Err("unknown flag `--relaese`, did you mean `--release`?".to_owned())
+        );
+        assert_eq!(parsed("dance"), Err("unknown command `dance`".to_owned()));
+        assert!(parsed("dev --reset=yes").is_err());
+    }
+
+    #[test]
+    fn a_value_must_be_there_and_make_sense() {
+        assert_eq!(parsed("dev --port"), Err("--port needs a value".to_owned()));
+        assert_eq!(
+            parsed("dev --port --reset"),
+            Err("--port needs a value".to_owned())
+        );
+        for port in ["0", "65536", "http", "-1"] {
+            assert!(parsed(&format!("dev --port {port}")).is_err(), "{port}");
+        }
+    }
+
+    #[test]
+    fn test_takes_one_filter_at_most() {
+        assert_eq!(parsed("test"), Ok(Request::Test { filter: None }));
+        assert_eq!(
+            parsed("test chunk"),
+            Ok(Request::Test {
+                filter: Some("chunk".to_owned())
+            })
+        );
+        assert!(parsed("test one two").is_err());
+        assert!(parsed("test --nocapture").is_err());
+        assert!(parsed("ci now").is_err());
+    }
+}

@@ -1,0 +1,18 @@
+//! Private Postgres servers for development and tests: real ones, started by us, for us.
+//!
+//! A private server listens on a Unix socket in a folder only its user can enter, and on
+//! nothing else. Everything that can destroy data works on such a server alone: no
+//! address of a database is ever taken from outside.
+
+mod account;
+mod binaries;
+mod cluster;
+mod folders;
+mod packages;
+mod pidfile;
+mod pins;
+mod server;
+mod wire;
+
+pub(crate) use cluster::{Claim, Cluster};
+pub(crate) use pidfile::look;
