@@ -70,12 +70,21 @@ async fn an_error_is_a_page_for_people_and_a_problem_for_programs() -> Result<()
         (&404.into(), &id.into())
     );
     assert_eq!(json["instance"], "/nowhere");
+    Ok(())
+}
 
-    let wrong = Client::new()
-        .post(format!("{}/healthz", site.url()))
+#[tokio::test]
+async fn a_method_that_is_not_taken_is_refused_with_those_that_are() -> Result<()> {
+    let site = Site::start()?;
+
+    let answer = Client::new()
+        .post(format!("{}/api/v1/jobs", site.url()))
         .send()
         .await?;
-    assert_eq!(wrong.status(), StatusCode::NOT_FOUND);
+
+    assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(answer.headers()["allow"], "GET");
+    assert!(answer.text().await?.contains("this address takes GET"));
     Ok(())
 }
 

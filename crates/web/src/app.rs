@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::{ServiceFactory, ServiceRequest};
-use actix_web::{App, HttpRequest, HttpResponse, guard, middleware, web};
+use actix_web::http::Method;
+use actix_web::{App, HttpRequest, HttpResponse, Resource, Route, middleware, web};
 use slipway_config::Settings;
 use slipway_ingest::Ingest;
 use slipway_realtime::Hub;
@@ -16,6 +17,13 @@ use crate::error::ApiError;
 use crate::keys::Keys;
 use crate::routes::{files, health, jobs, live, pages, session, uploads};
 use crate::{assets, trace};
+
+const GET: Method = Method::GET;
+const HEAD: Method = Method::HEAD;
+const OPTIONS: Method = Method::OPTIONS;
+const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
 
 /// Largest JSON or form body: an address, a password and a link.
 const FORM_BYTES_MAX: usize = 16 * 1024;
@@ -80,62 +88,92 @@ pub(crate) fn app(
 }
 
 fn routes(config: &mut web::ServiceConfig) {
+    use web::to;
     config
         // Health: no database for the first, no account for either.
-        .route("/healthz", web::get().to(health::alive))
-        .route("/readyz", web::get().to(health::ready))
+        .service(at(
+            "/healthz",
+            [(GET, to(health::alive)), (HEAD, to(health::alive))],
+        ))
+        .service(at(
+            "/readyz",
+            [(GET, to(health::ready)), (HEAD, to(health::ready))],
+        ))
         // Resumable uploads: tus 1.0.0.
-        .service(files_root("/files/"))
-        .service(files_root("/files"))
-        .service(
-            web::resource("/files/{key}")
-                .route(web::route().guard(guard::Options()).to(files::options))
-                .route(web::head().to(files::look))
-                .route(web::patch().to(files::append))
-                .route(web::delete().to(files::remove)),
-        )
+        .service(at(
+            "/files/",
+            [(OPTIONS, to(files::options)), (POST, to(files::create))],
+        ))
+        .service(at(
+            "/files",
+            [(OPTIONS, to(files::options)), (POST, to(files::create))],
+        ))
+        .service(at(
+            "/files/{key}",
+            [
+                (OPTIONS, to(files::options)),
+                (HEAD, to(files::look)),
+                (PATCH, to(files::append)),
+                (DELETE, to(files::remove)),
+            ],
+        ))
         // Uploads, their bytes and their jobs.
-        .route("/api/v1/uploads", web::get().to(uploads::list))
-        .service(
-            web::resource("/api/v1/uploads/{id}")
-                .route(web::get().to(uploads::one))
-                .route(web::delete().to(uploads::remove)),
-        )
-        .route(
+        .service(at("/api/v1/uploads", [(GET, to(uploads::list))]))
+        .service(at(
+            "/api/v1/uploads/{id}",
+            [(GET, to(uploads::one)), (DELETE, to(uploads::remove))],
+        ))
+        .service(at(
             "/api/v1/uploads/{id}/content",
-            web::get().to(uploads::content),
-        )
-        .route("/api/v1/jobs", web::get().to(jobs::list))
-        .route("/api/v1/jobs/{id}", web::get().to(jobs::one))
-        .route(
+            [(GET, to(uploads::content))],
+        ))
+        .service(at("/api/v1/jobs", [(GET, to(jobs::list))]))
+        .service(at("/api/v1/jobs/{id}", [(GET, to(jobs::one))]))
+        .service(at(
             "/api/v1/jobs/{id}/cancellation",
-            web::post().to(jobs::cancel),
-        )
-        .route("/api/v1/jobs/{id}/retry", web::post().to(jobs::retry))
+            [(POST, to(jobs::cancel))],
+        ))
+        .service(at("/api/v1/jobs/{id}/retry", [(POST, to(jobs::retry))]))
         // Signing in and out, for programs and for forms.
-        .service(
-            web::resource("/api/v1/session")
-                .route(web::post().to(session::sign_in))
-                .route(web::delete().to(session::sign_out)),
-        )
-        .service(
-            web::resource("/sign-in")
-                .route(web::get().to(pages::sign_in))
-                .route(web::post().to(pages::sign_in_form)),
-        )
-        .route("/sign-out", web::post().to(pages::sign_out_form))
+        .service(at(
+            "/api/v1/session",
+            [
+                (POST, to(session::sign_in)),
+                (DELETE, to(session::sign_out)),
+            ],
+        ))
+        .service(at(
+            "/sign-in",
+            [(GET, to(pages::sign_in)), (POST, to(pages::sign_in_form))],
+        ))
+        .service(at("/sign-out", [(POST, to(pages::sign_out_form))]))
         // Progress.
-        .route("/live", web::get().to(live::live))
+        .service(at("/live", [(GET, to(live::live))]))
         // Pages and what they are made of.
-        .route("/", web::get().to(pages::uploads))
-        .route("/uploads/{id}", web::get().to(pages::upload))
-        .route("/assets/{fingerprint}/{name}", web::get().to(assets::asset));
+        .service(at("/", [(GET, to(pages::uploads))]))
+        .service(at("/uploads/{id}", [(GET, to(pages::upload))]))
+        .service(at(
+            "/assets/{fingerprint}/{name}",
+            [(GET, to(assets::asset))],
+        ));
 }
 
-fn files_root(path: &str) -> actix_web::Resource {
-    web::resource(path)
-        .route(web::route().guard(guard::Options()).to(files::options))
-        .route(web::post().to(files::create))
+/// An address and what it takes; anything else is refused with the list.
+fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
+    let allowed = routes
+        .each_ref()
+        .map(|(method, _)| method.as_str())
+        .join(", ");
+    let refuse = move || {
+        let error = ApiError::method_not_allowed(&allowed);
+        async { Err::<HttpResponse, _>(error) }
+    };
+    let resource = web::resource(path).default_service(web::to(refuse));
+    routes
+        .into_iter()
+        .fold(resource, |resource, (method, route)| {
+            resource.route(route.method(method))
+        })
 }
 
 async fn nothing() -> Result<HttpResponse, ApiError> {

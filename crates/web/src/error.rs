@@ -8,7 +8,7 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use slipway_ingest::{AppendError, ContentError, CreateError, JobError, ReadError, SignInError};
 
@@ -55,6 +55,14 @@ impl ApiError {
             "not_found",
             "there is nothing at this address",
         )
+    }
+
+    /// With the methods that are (RFC 9110 section 15.5.6).
+    pub(crate) fn method_not_allowed(allowed: &str) -> Self {
+        let detail = format!("this address takes {allowed}");
+        let error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+        let allowed = HeaderValue::try_from(allowed);
+        error.with(ALLOW, allowed.unwrap_or(HeaderValue::from_static("")))
     }
 
     pub(crate) fn not_signed_in() -> Self {

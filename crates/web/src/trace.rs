@@ -146,10 +146,6 @@ fn described<B>(response: &HttpResponse<B>, id: &str) -> (&'static str, String) 
             (error.code, error.detail.clone())
         }
         None => match status {
-            StatusCode::METHOD_NOT_ALLOWED => (
-                "method_not_allowed",
-                "this address does not take that method".to_owned(),
-            ),
             StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address".to_owned()),
             // What the framework refused before a handler was asked; its own
             // sentence may repeat input, so only the status is passed on.
