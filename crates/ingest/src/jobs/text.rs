@@ -5,7 +5,7 @@
 /// A running verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TextScan {
-    /// Still text: UTF-8 without NUL.
+    /// Still text: UTF-8 without control characters that no text has.
     is_text: bool,
     /// Line feeds seen.
     lines: u64,
@@ -49,7 +49,7 @@ impl TextScan {
         }
         self.lines = self.lines.saturating_add(count(piece, b'\n'));
         self.open_line = *last != b'\n';
-        self.is_text = !piece.contains(&0) && self.is_utf8(piece);
+        self.is_text = !piece.iter().copied().any(is_foreign) && self.is_utf8(piece);
     }
 
     fn is_utf8(&mut self, piece: &[u8]) -> bool {
@@ -82,6 +82,12 @@ impl TextScan {
         let whole = self.is_text && self.carry.is_empty();
         whole.then(|| self.lines.saturating_add(u64::from(self.open_line)))
     }
+}
+
+/// Control characters other than tab, line feed, form feed, carriage return and
+/// escape, which texts and logs with colours have.
+fn is_foreign(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | 0x1B)
 }
 
 fn count(bytes: &[u8], wanted: u8) -> u64 {
@@ -120,6 +126,8 @@ mod tests {
     #[test]
     fn other_bytes_are_not_text() {
         assert_eq!(lines(&[b"a\0b"]), None);
+        assert_eq!(lines(&[b"\x07\x07"]), None);
+        assert_eq!(lines(&[b"\x1b[31mred\x1b[0m\r\n"]), Some(1));
         assert_eq!(lines(&[b"\xff\xfe"]), None);
         assert_eq!(lines(&[b"caf\xc3"]), None, "it ends inside a character");
         assert_eq!(lines(&[b"\xf0\x9f", b"ok"]), None);
