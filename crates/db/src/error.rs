@@ -25,6 +25,12 @@ pub enum DbError {
         #[source]
         source: Error,
     },
+    /// The call ended without an answer, because its code panicked.
+    #[error("a database call was lost while {doing}")]
+    Lost {
+        /// What was being done.
+        doing: &'static str,
+    },
     /// The process is going down.
     #[error("the database pool is closed ({doing})")]
     Stopping {

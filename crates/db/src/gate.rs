@@ -102,7 +102,7 @@ impl Gate {
             .or(Err(DbError::Stopping { doing }))?;
         match tokio::time::timeout(CALL_DEADLINE, answered).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(DbError::Stopping { doing }),
+            Ok(Err(_)) => Err(DbError::Lost { doing }),
             Err(_) => Err(DbError::Busy { doing }),
         }
     }

@@ -75,8 +75,11 @@ impl Ingest {
 
 /// Whether a fault means no more than "try again later".
 pub fn is_busy(fault: &anyhow::Error) -> bool {
-    fault
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<DbError>())
-        .any(|error| matches!(error, DbError::Busy { .. } | DbError::Stopping { .. }))
+    fault.chain().any(|cause| {
+        cause.is::<compute::Crowded>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(DbError::Busy { .. } | DbError::Stopping { .. })
+            )
+    })
 }
