@@ -233,6 +233,27 @@ async fn the_door_is_kept_before_the_upgrade() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_viewer_who_signed_out_is_shown_the_door() -> Result<()> {
+    let site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let mut request = Viewer::request(&site.url(), &who)?;
+    let headers = request.headers_mut();
+    headers.remove("Authorization");
+    headers.insert(
+        "Cookie",
+        crate::access::cookie(&site, &who.email).await?.parse()?,
+    );
+    headers.insert("Origin", site.url().parse()?);
+    let mut viewer = Viewer::enter(request).await?;
+
+    site.database().execute("DELETE FROM sessions")?;
+
+    // Looked at with every heartbeat.
+    assert_eq!(viewer.closed().await?.1, 4001);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unruly_viewer_is_shown_out() -> Result<()> {
     let site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;

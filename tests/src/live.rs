@@ -46,7 +46,15 @@ impl Viewer {
     /// # Errors
     /// When the server does not let the viewer in.
     pub async fn connect(site: &str, who: &Who) -> Result<Self> {
-        let (socket, _) = connect_async(Self::request(site, who)?).await?;
+        Self::enter(Self::request(site, who)?).await
+    }
+
+    /// Connects with a request of one's own and reads the greeting.
+    ///
+    /// # Errors
+    /// When the server does not let the viewer in.
+    pub async fn enter(request: Request) -> Result<Self> {
+        let (socket, _) = connect_async(request).await?;
         let mut viewer = Self {
             socket,
             frames: VecDeque::new(),
