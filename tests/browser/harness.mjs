@@ -216,11 +216,10 @@ export function shownDigest(page, name) {
   return rowOf(page, name).locator('[data-slot="digest"]').getAttribute('title');
 }
 
-/** What the bar of a file shows; -1 while it shows no share. */
+/** What the bar of a file shows; -1 while it shows no share. One look, no wait: the bar may go between two. */
 export async function percentOf(page, name) {
-  const bar = page.getByRole('progressbar', { name: `Progress of ${name}` });
-  if (!(await bar.count())) return -1;
-  return bar.evaluate((element) => (element.hasAttribute('value') ? (element.value / element.max) * 100 : -1));
+  const bars = page.getByRole('progressbar', { name: `Progress of ${name}` });
+  return bars.evaluateAll(([bar]) => (bar?.hasAttribute('value') ? (bar.value / bar.max) * 100 : -1));
 }
 
 export function sha256(buffer) {

@@ -5,10 +5,11 @@
 use std::path::PathBuf;
 use std::slice;
 
+use crate::postgres::Pick;
 use crate::usage::nearest;
 
 /// The sub-commands, for suggestions.
-const COMMANDS: [&str; 6] = ["dev", "test", "ci", "layers", "tidy", "help"];
+const COMMANDS: [&str; 7] = ["dev", "test", "soak", "ci", "layers", "tidy", "help"];
 /// The flags of `dev`, for suggestions.
 const DEV_FLAGS: [&str; 5] = [
     "--port",
@@ -17,6 +18,8 @@ const DEV_FLAGS: [&str; 5] = [
     "--ready-file",
     "--verbose",
 ];
+/// The flags of `test`, for suggestions.
+const TEST_FLAGS: [&str; 1] = ["--postgres"];
 /// Where `dev` listens unless told otherwise.
 const PORT_DEFAULT: u16 = 8080;
 
@@ -28,9 +31,11 @@ pub(crate) enum Request {
     /// Run Slipway here.
     Dev(DevOptions),
     /// Run the tests, all or those that match.
-    Test {
-        /// Part of a test's name.
-        filter: Option<String>,
+    Test(TestOptions),
+    /// Run the fault campaigns, all or one.
+    Soak {
+        /// A campaign's name.
+        campaign: Option<String>,
     },
     /// Run every check.
     Ci,
@@ -55,6 +60,15 @@ pub(crate) struct DevOptions {
     pub(crate) verbose: bool,
 }
 
+/// Which tests to run, and on what.
+#[derive(Debug, PartialEq)]
+pub(crate) struct TestOptions {
+    /// The server to run them on.
+    pub(crate) postgres: Pick,
+    /// Part of a test's name.
+    pub(crate) filter: Option<String>,
+}
+
 /// Reads the command line; the error is a sentence for the person who typed it.
 pub(crate) fn parse(words: &[String]) -> Result<Request, String> {
     let Some((command, rest)) = words.split_first() else {
@@ -66,7 +80,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Request, String> {
     match command.as_str() {
         "help" => Ok(Request::Help),
         "dev" => dev(rest).map(Request::Dev),
-        "test" => test(rest),
+        "test" => test(rest).map(Request::Test),
+        "soak" => soak(rest),
         "ci" => alone(rest, Request::Ci),
         "layers" => alone(rest, Request::Layers),
         "tidy" => alone(rest, Request::Tidy),
@@ -84,10 +99,7 @@ fn dev(words: &[String]) -> Result<DevOptions, String> {
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let (flag, joined) = match word.split_once('=') {
-            Some((flag, value)) => (flag, Some(value)),
-            None => (word.as_str(), None),
-        };
+        let (flag, joined) = split(word);
         match flag {
             "--port" => options.port = port(&value(flag, joined, &mut words)?)?,
             "--ready-file" => {
@@ -101,6 +113,14 @@ fn dev(words: &[String]) -> Result<DevOptions, String> {
         }
     }
     Ok(options)
+}
+
+/// `--flag=value` in its two parts.
+fn split(word: &str) -> (&str, Option<&str>) {
+    match word.split_once('=') {
+        Some((flag, value)) => (flag, Some(value)),
+        None => (word, None),
+    }
 }
 
 fn value(
@@ -124,18 +144,46 @@ fn port(text: &str) -> Result<u16, String> {
     }
 }
 
-fn test(words: &[String]) -> Result<Request, String> {
+fn test(words: &[String]) -> Result<TestOptions, String> {
+    let mut options = TestOptions {
+        postgres: Pick::Found,
+        filter: None,
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (flag, joined) = split(word);
+        match flag {
+            "--postgres" => options.postgres = pick(&value(flag, joined, &mut words)?)?,
+            _ if word.starts_with('-') => return Err(unknown("flag", word, &TEST_FLAGS)),
+            _ if options.filter.is_some() => {
+                return Err(format!("`test` takes one filter, `{word}` is one too many"));
+            }
+            _ => options.filter = Some(word.clone()),
+        }
+    }
+    Ok(options)
+}
+
+fn pick(text: &str) -> Result<Pick, String> {
+    match text {
+        "found" => Ok(Pick::Found),
+        "package" => Ok(Pick::Package),
+        other => Err(format!(
+            "--postgres takes `found` or `package`, not `{other}`"
+        )),
+    }
+}
+
+fn soak(words: &[String]) -> Result<Request, String> {
     match words {
-        [] => Ok(Request::Test { filter: None }),
-        [flag, ..] if flag.starts_with('-') => Err(format!(
-            "`test` knows no flag `{flag}`, give at most a part of a test's name"
-        )),
-        [filter] => Ok(Request::Test {
-            filter: Some(filter.clone()),
-        }),
+        [flag, ..] if flag.starts_with('-') => Err(unknown("flag", flag, &[])),
         [_, second, ..] => Err(format!(
-            "`test` takes one filter, `{second}` is one too many"
+            "`soak` takes one campaign, `{second}` is one too many"
         )),
+        // Which names there are is known to the program that has the campaigns.
+        _ => Ok(Request::Soak {
+            campaign: words.first().cloned(),
+        }),
     }
 }
 
@@ -157,7 +205,8 @@ fn unknown(kind: &str, word: &str, known: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{DevOptions, Request, parse};
+    use super::{DevOptions, Request, TestOptions, parse};
+    use crate::postgres::Pick;
 
     fn parsed(line: &str) -> Result<Request, String> {
         parse(
@@ -221,16 +270,46 @@ mod tests {
     }
 
     #[test]
-    fn test_takes_one_filter_at_most() {
-        assert_eq!(parsed("test"), Ok(Request::Test { filter: None }));
-        assert_eq!(
-            parsed("test chunk"),
-            Ok(Request::Test {
-                filter: Some("chunk".to_owned())
-            })
-        );
+    fn test_takes_a_server_and_one_filter_at_most() {
+        let test = |postgres, filter: Option<&str>| {
+            let filter = filter.map(str::to_owned);
+            Ok(Request::Test(TestOptions { postgres, filter }))
+        };
+        assert_eq!(parsed("test"), test(Pick::Found, None));
+        assert_eq!(parsed("test chunk"), test(Pick::Found, Some("chunk")));
+        assert_eq!(parsed("test --postgres found"), test(Pick::Found, None));
+        for line in ["--postgres package chunk", "chunk --postgres=package"] {
+            let expected = test(Pick::Package, Some("chunk"));
+            assert_eq!(parsed(&format!("test {line}")), expected, "{line}");
+        }
         assert!(parsed("test one two").is_err());
         assert!(parsed("test --nocapture").is_err());
         assert!(parsed("ci now").is_err());
+    }
+
+    #[test]
+    fn a_server_is_found_or_packaged() {
+        assert_eq!(
+            parsed("test --postgres 18"),
+            Err("--postgres takes `found` or `package`, not `18`".to_owned())
+        );
+        assert_eq!(
+            parsed("test --postgers package"),
+            Err("unknown flag `--postgers`, did you mean `--postgres`?".to_owned())
+        );
+        assert!(parsed("test --postgres").is_err());
+    }
+
+    #[test]
+    fn soak_takes_one_campaign_at_most() {
+        assert_eq!(parsed("soak"), Ok(Request::Soak { campaign: None }));
+        assert_eq!(
+            parsed("soak kills"),
+            Ok(Request::Soak {
+                campaign: Some("kills".to_owned())
+            })
+        );
+        assert!(parsed("soak kills freezes").is_err());
+        assert!(parsed("soak --long").is_err());
     }
 }

@@ -64,7 +64,8 @@ pub(crate) fn run(
         say::error(format_args!("{error:#}"));
         return Ok(Tally::BROKEN);
     }
-    let mut command = environment(Command::new("node"), settings);
+    let mut command = Command::new("node");
+    environ::give(&mut command, settings);
     command.env("CHROMIUM", browser).current_dir(&folder);
     // One file at a time: each has a server and a browser, and machines have few cores.
     command.args(["--test", "--test-reporter=spec", "--test-concurrency=1"]);
@@ -89,13 +90,6 @@ pub(crate) fn run(
         tally.skipped = 0;
     }
     Ok(tally.ended(status.success()))
-}
-
-/// `command` with the environment in which tests run.
-pub(crate) fn environment(mut command: Command, settings: &[(&str, String)]) -> Command {
-    command.env_clear().envs(environ::without_databases());
-    command.envs(settings.iter().map(|(name, value)| (name, value)));
-    command
 }
 
 /// Checks the types of the page's scripts; `Err` says why that cannot be done here.
@@ -145,9 +139,7 @@ fn major(said: &str) -> Option<u32> {
 }
 
 fn skipped(reason: &str) -> Tally {
-    say::note("");
-    say::note(format_args!("SKIPPED: the browser suite. {reason}"));
-    say::note("");
+    say::skipped("the browser suite", reason);
     Tally::SKIPPED
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::process::{Group, works};
+use crate::scene::Scene;
 use crate::stop::Stop;
-use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 use crate::{browser, layers, say, test, tidy};
 
@@ -46,13 +46,6 @@ const CLIPPY: &str = "cargo clippy --workspace --all-targets -- --deny warnings"
 const DOCUMENTS: &str = "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps";
 const LICENCES: &str = "cargo deny check --hide-inclusion-graph licenses bans sources";
 
-/// What every step may use.
-struct Scene<'a> {
-    workspace: &'a Workspace,
-    toolchain: Toolchain,
-    stop: &'a Stop,
-}
-
 impl From<bool> for Outcome {
     fn from(held: bool) -> Outcome {
         if held { Outcome::Held } else { Outcome::Failed }
@@ -62,11 +55,7 @@ impl From<bool> for Outcome {
 /// Runs every check; true when all hold.
 pub(crate) fn run(workspace: &Workspace, stop: &Stop) -> Result<bool> {
     let began = Instant::now();
-    let scene = Scene {
-        workspace,
-        toolchain: Toolchain::settle(workspace)?,
-        stop,
-    };
+    let scene = Scene::find(workspace, stop)?;
     for (name, again, step) in STEPS {
         let began = Instant::now();
         let outcome = step(&scene)?;
@@ -84,15 +73,12 @@ pub(crate) fn run(workspace: &Workspace, stop: &Stop) -> Result<bool> {
         }
     }
     say::step("tests", "running");
-    let good = test::run(workspace, None, stop)?;
+    let good = test::run_on_both_servers(&scene)?;
     let seconds = began.elapsed().as_secs_f32();
     if good {
         say::step("ci", format_args!("ok, {seconds:.1} s in all"));
     } else {
-        say::step(
-            "tests",
-            format_args!("FAILED after {seconds:.1} s, to repeat: cargo xtask test"),
-        );
+        say::step("ci", format_args!("FAILED after {seconds:.1} s in all"));
     }
     Ok(good)
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::arguments::DevOptions;
 use crate::http;
-use crate::postgres::{Claim, Cluster};
+use crate::postgres::{self, Claim, Cluster, Pick};
 use crate::process::{Group, Signal, send, spelled};
 use crate::say;
 use crate::stop::{GLANCE, Stop, Stopped};
@@ -93,7 +93,7 @@ fn up(
         say::note(format_args!("$ {}", spelled(&build)));
     }
     let mut build = Group::start(build.current_dir(&workspace.root), "the build")?;
-    let mut cluster = claim.start(stop)?;
+    let mut cluster = claim.start(postgres::find(Pick::Found, stop)?, stop)?;
     build.finish(BUILD_LIMIT, stop)?;
 
     let product = prepare(workspace, options, &cluster, papers, stop)?;

@@ -10,6 +10,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 
 /// Variables that name a database or an environment, besides everything that starts
 /// with `PG`: each would contradict what xtask sets, or lead past it.
@@ -52,6 +53,12 @@ pub(crate) fn without_databases() -> Vec<(OsString, OsString)> {
     env::vars_os()
         .filter(|(name, _)| !misleads(&name.to_string_lossy()))
         .collect()
+}
+
+/// Gives `command` that environment and, on top of it, `settings`.
+pub(crate) fn give(command: &mut Command, settings: &[(&str, String)]) {
+    command.env_clear().envs(without_databases());
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
 }
 
 fn misleads(name: &str) -> bool {

@@ -14,6 +14,8 @@ mod layers;
 mod postgres;
 mod process;
 mod say;
+mod scene;
+mod soak;
 mod stop;
 mod tally;
 mod test;
@@ -66,7 +68,8 @@ fn perform(request: Request) -> Result<ExitCode> {
     let held = match request {
         Request::Help => true,
         Request::Dev(options) => return dev::run(&workspace, &options),
-        Request::Test { filter } => test::run(&workspace, filter.as_deref(), &Stop::listen()?)?,
+        Request::Test(options) => test::run(&workspace, &options, &Stop::listen()?)?,
+        Request::Soak { campaign } => soak::run(&workspace, campaign.as_deref(), &Stop::listen()?)?,
         Request::Ci => ci::run(&workspace, &Stop::listen()?)?,
         Request::Layers => layers::report(&workspace)?,
         Request::Tidy => tidy::report(&workspace)?,

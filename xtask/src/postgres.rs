@@ -14,5 +14,7 @@ mod pins;
 mod server;
 mod wire;
 
+pub(crate) use binaries::{NoPackage, Pick, find};
 pub(crate) use cluster::{Claim, Cluster};
 pub(crate) use pidfile::look;
+pub(crate) use pins::PACKAGED_VERSION;

@@ -21,6 +21,11 @@ pub(crate) fn step(label: &str, line: impl Display) {
     note(format_args!("  {label:<10} {line}"));
 }
 
+/// Prints what was left out, and why, where nobody can overlook it.
+pub(crate) fn skipped(what: impl Display, why: impl Display) {
+    note(format_args!("\nSKIPPED: {what}. {why}\n"));
+}
+
 /// Prints what went wrong.
 pub(crate) fn error(line: impl Display) {
     note(format_args!("error: {line}"));

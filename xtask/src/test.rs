@@ -7,30 +7,32 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::arguments::TestOptions;
 use crate::browser;
-use crate::dev::{BUILD_LIMIT, built};
-use crate::postgres::{Claim, Cluster};
-use crate::process::{Group, lines};
+use crate::postgres::{NoPackage, PACKAGED_VERSION, Pick};
+use crate::process::lines;
 use crate::say;
+use crate::scene::{Ground, Scene};
 use crate::stop::{Stop, Stopped};
 use crate::tally::{Tally, of_cargo};
-use crate::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
-/// The database that tests are told of; the guard insists on the end of its name.
-const DATABASE: &str = "slipway_test";
 /// The Rust suites with their compilation; half of what a check in CI may take.
 const RUST_LIMIT: Duration = Duration::from_secs(45 * 60);
+/// All Rust suites.
+const EVERYTHING: &[&str] = &["--workspace"];
+/// Those that meet a database; no other can tell one server from another.
+const ON_DATABASES: &[&str] = &["--package", "slipway-db", "--package", "slipway-tests"];
 
-/// Runs the tests whose name contains `filter`, or all; true when they are good.
-pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, stop: &Stop) -> Result<bool> {
-    let tally = match suites(workspace, filter, stop) {
-        Err(error) if !error.is::<Stopped>() => {
-            say::error(format_args!("{error:#}"));
-            Tally::BROKEN
-        }
-        result => result?,
-    };
+/// Runs the tests that are asked for; true when they are good.
+pub(crate) fn run(workspace: &Workspace, options: &TestOptions, stop: &Stop) -> Result<bool> {
+    let filter = options.filter.as_deref();
+    let result = Scene::find(workspace, stop).and_then(|scene| {
+        on_server(&scene, options.postgres, |ground| {
+            every_suite(&scene, filter, ground)
+        })
+    });
+    let tally = counted(result)?;
     if tally == Tally::default() {
         say::note(match filter {
             Some(filter) => format!("no test's name contains `{filter}`"),
@@ -41,47 +43,97 @@ pub(crate) fn run(workspace: &Workspace, filter: Option<&str>, stop: &Stop) -> R
     Ok(tally.is_good())
 }
 
-fn suites(workspace: &Workspace, filter: Option<&str>, stop: &Stop) -> Result<Tally> {
-    let toolchain = Toolchain::settle(workspace)?;
-    let mut build = toolchain.build(false);
-    let mut build = Group::start(build.current_dir(&workspace.root), "the build")?;
-    let cluster = Claim::throw_away(&workspace.clusters(), stop)?.start(stop)?;
-    let result = build
-        .finish(BUILD_LIMIT, stop)
-        .and_then(|()| on(workspace, &toolchain, &cluster, filter, stop));
-    cluster.remove(stop)?;
-    result
+/// Runs all tests on the server found here, and those that meet a database once more on
+/// the packaged one, if that is another version; true when both runs are good.
+pub(crate) fn run_on_both_servers(scene: &Scene<'_>) -> Result<bool> {
+    let mut version = None;
+    let mut tally = counted(on_server(scene, Pick::Found, |ground| {
+        version = Some(ground.server_version.clone());
+        every_suite(scene, None, ground)
+    }))?;
+    if tally.failed > 0 {
+        say::step("tests", "FAILED, to repeat: cargo xtask test");
+    }
+    // Without a version nothing could be run at all, and would not be now.
+    if version.is_some_and(|version| version != PACKAGED_VERSION) {
+        tally += on_packaged_server(scene)?;
+    }
+    say::out(tally);
+    Ok(tally.is_good())
 }
 
-fn on(
-    workspace: &Workspace,
-    toolchain: &Toolchain,
-    cluster: &Cluster,
-    filter: Option<&str>,
-    stop: &Stop,
+fn on_packaged_server(scene: &Scene<'_>) -> Result<Tally> {
+    say::step(
+        "tests",
+        format_args!("those that meet a database, once more on PostgreSQL {PACKAGED_VERSION}"),
+    );
+    let result = on_server(scene, Pick::Package, |ground| {
+        rust_suites(scene, ON_DATABASES, None, ground)
+    });
+    let tally = match result {
+        Err(error) if error.is::<NoPackage>() => {
+            say::skipped(
+                format_args!("the tests on PostgreSQL {PACKAGED_VERSION}"),
+                error,
+            );
+            Tally::SKIPPED
+        }
+        result => counted(result)?,
+    };
+    if tally.failed > 0 {
+        say::step(
+            "tests",
+            "FAILED, to repeat: cargo xtask test --postgres package",
+        );
+    }
+    Ok(tally)
+}
+
+/// An error on the way is told and counts as one failure; a stop is no result at all.
+fn counted(result: Result<Tally>) -> Result<Tally> {
+    match result {
+        Err(error) if !error.is::<Stopped>() => {
+            say::error(format_args!("{error:#}"));
+            Ok(Tally::BROKEN)
+        }
+        result => result,
+    }
+}
+
+fn on_server(
+    scene: &Scene<'_>,
+    pick: Pick,
+    suites: impl FnOnce(&Ground) -> Result<Tally>,
 ) -> Result<Tally> {
-    let binary = workspace.product(false);
-    built(&binary)?;
-    cluster.ensure_database(DATABASE)?;
-    let settings = [
-        ("SLIPWAY_ENV", "test".to_owned()),
-        ("TEST_DATABASE_URL", cluster.address(DATABASE)),
-        ("SLIPWAY_BIN", binary.display().to_string()),
-    ];
-    let mut cargo = toolchain.cargo();
-    cargo.envs(settings.iter().map(|(name, value)| (name, value)));
+    let build = scene.toolchain.build(false);
+    scene.on_ground(pick, build, &scene.workspace.product(false), suites)
+}
+
+fn every_suite(scene: &Scene<'_>, filter: Option<&str>, ground: &Ground) -> Result<Tally> {
+    let mut tally = rust_suites(scene, EVERYTHING, filter, ground)?;
+    tally += browser::run(scene.workspace, filter, &ground.settings, scene.stop)?;
+    Ok(tally)
+}
+
+fn rust_suites(
+    scene: &Scene<'_>,
+    packages: &[&str],
+    filter: Option<&str>,
+    ground: &Ground,
+) -> Result<Tally> {
+    let mut cargo = scene.toolchain.cargo();
+    cargo.envs(ground.settings.iter().map(|(name, value)| (name, value)));
     cargo
-        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(["test", "--no-fail-fast"])
+        .args(packages)
         .args(filter)
-        .current_dir(&workspace.root);
+        .current_dir(&scene.workspace.root);
     let mut tally = Tally::default();
-    let status = lines(&mut cargo, "cargo test", RUST_LIMIT, stop, |line| {
+    let status = lines(&mut cargo, "cargo test", RUST_LIMIT, scene.stop, |line| {
         say::out(line);
         if let Some(part) = of_cargo(line) {
             tally += part;
         }
     })?;
-    let mut tally = tally.ended(status.success());
-    tally += browser::run(workspace, filter, &settings, stop)?;
-    Ok(tally)
+    Ok(tally.ended(status.success()))
 }

@@ -14,6 +14,8 @@ cargo xtask: the developer commands of Slipway
     --ready-file FILE write {url, sign_in_url, token} as JSON once pages are served
     --verbose         show the commands that are run
   test [FILTER]     all tests (or those whose name contains FILTER) on a throw-away Postgres
+    --postgres WHICH  found: the usual search (default); package: the one fetched by npm or pip
+  soak [NAME]       the fault campaigns (or the one called NAME) at full length, optimised
   ci                every check of a change: format, lints, house rules, documents, tests
   layers            may each crate use what it uses?
   tidy              house rules that the compiler does not know

@@ -106,6 +106,16 @@ impl ApiError {
         )
     }
 
+    /// This process goes; another, or its successor, takes the bytes.
+    pub(crate) fn leaving() -> Self {
+        let error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "leaving",
+            "this server is restarting",
+        );
+        error.with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
+    }
+
     fn fault(detail: &'static str, fault: anyhow::Error) -> Self {
         if slipway_ingest::is_busy(&fault) {
             let error = Self::new(

@@ -1,11 +1,12 @@
-//! The fault campaigns at full length. `soak kills` uploads 2 GiB while the server
-//! is killed three times, prints what it cost, and writes `target/soak/kills.json`.
+//! The fault campaigns at full length, one or all; run by `cargo xtask soak`.
+//! `kills` uploads 2 GiB while the server is killed three times, prints what it
+//! cost, and writes `target/soak/kills.json`.
 //!
 //! It fails when a promise is broken, never because the machine is slow.
 
 #![expect(clippy::print_stdout, reason = "the report is what it is run for")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -155,10 +156,23 @@ async fn settled(site: &Site, who: &Who, id: &str) -> Result<Value> {
 fn conclude(name: &str, case: &Value) -> Result<()> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let report = json!({"name": name, "at": at, "cases": [case]});
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak");
+    let folder = report_folder();
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join(format!("{name}.json")), format!("{report:#}\n"))?;
     println!("{report:#}");
     ensure!(case["holds"] == true, "a bar was not held");
     Ok(())
+}
+
+/// Where reports go: `cargo xtask soak` names the folder, because cargo may have
+/// been told to build elsewhere.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test program has no configuration to read"
+)]
+fn report_folder() -> PathBuf {
+    std::env::var_os("SLIPWAY_SOAK_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak"),
+        PathBuf::from,
+    )
 }

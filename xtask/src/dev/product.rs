@@ -67,8 +67,7 @@ impl Product {
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(line.split(' ')).current_dir(&self.root);
-        command.env_clear().envs(environ::without_databases());
-        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        environ::give(&mut command, &self.settings);
         if self.verbose {
             say::note(format_args!("$ {}", spelled(&command)));
         }

