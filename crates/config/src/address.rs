@@ -3,10 +3,14 @@
 //! It never passes on what it did not understand: libpq obeys parameters that
 //! override the visible host, so any parameter that is not listed is refused.
 
+mod components;
+
 use std::net::IpAddr;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
+
+pub(crate) use components::Components;
 
 /// Why an address was not accepted. Never contains a part of the address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,26 +72,35 @@ impl DatabaseAddress {
             None => (credentials, None),
         };
         let (host, port) = split_port(place)?;
-        let address = Self {
+        Self {
             host: decode(host)?,
             port,
             database: decode(database)?,
             user: decode(user)?,
             password,
             tls: tls(parameters)?,
-        };
-        if address.database.is_empty() || address.database.contains('/') {
+        }
+        .checked()
+    }
+
+    /// What holds for every address, whatever it was written as.
+    fn checked(self) -> Result<Self, InvalidAddress> {
+        let texts = [&self.host, &self.database, &self.user];
+        if texts.iter().any(|text| text.contains('\0')) {
+            return Err(InvalidAddress("the address holds a NUL"));
+        }
+        if self.database.is_empty() || self.database.contains('/') {
             return Err(InvalidAddress(
                 "the address names no database after the host",
             ));
         }
-        if address.host.is_empty() || address.user.is_empty() {
+        if self.host.is_empty() || self.user.is_empty() {
             return Err(InvalidAddress("the address needs both a user and a host"));
         }
-        if address.host.contains(',') {
+        if self.host.contains(',') {
             return Err(InvalidAddress("the address names several hosts; name one"));
         }
-        Ok(address)
+        Ok(self)
     }
 
     /// The database's name.

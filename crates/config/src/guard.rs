@@ -5,7 +5,8 @@
 
 use secrecy::SecretString;
 
-use crate::{DatabaseAddress, Environ, Environment, Platform};
+use crate::address::Components;
+use crate::{DatabaseAddress, Environ, Environment, InvalidAddress, Platform};
 
 /// Leave to dial one database; the only thing that opens a pool.
 #[derive(Debug, Clone)]
@@ -110,21 +111,65 @@ fn refuse_contradictions(environment: Environment, platform: Platform) -> Result
 }
 
 fn named_address(environment: Environment, environ: &Environ) -> Result<DatabaseAddress, Refusal> {
-    // Tests never look at DATABASE_URL: it may be exported and mean production.
-    let name = match environment {
-        Environment::Test => "TEST_DATABASE_URL",
-        _ => "DATABASE_URL",
+    // Tests never look at DATABASE_URL nor at its components: they may be
+    // exported and mean production.
+    if environment == Environment::Test {
+        return address_in("TEST_DATABASE_URL", environ)?.ok_or_else(|| unset("TEST_DATABASE_URL"));
+    }
+    let url = address_in("DATABASE_URL", environ)?;
+    let components = Components::read(environ).map_err(|reason| unusable_components(&reason))?;
+    match (url, components) {
+        (None, None) => Err(unset("DATABASE_URL")),
+        (Some(url), None) => Ok(url),
+        (None, Some(components)) => components
+            .into_address()
+            .map_err(|reason| unusable_components(&reason)),
+        (Some(url), Some(components)) => {
+            let contradicting = components.contradicting(&url);
+            if contradicting.is_empty() {
+                // The URL, because it may also ask for more of TLS.
+                return Ok(url);
+            }
+            Err(Refusal {
+                rule: "A2",
+                evidence: format!(
+                    "DATABASE_URL and {} name different databases or accounts",
+                    contradicting.join(", ")
+                ),
+                remedy: "unset DATABASE_URL, or the DATABASE_* components",
+            })
+        }
+    }
+}
+
+fn address_in(name: &'static str, environ: &Environ) -> Result<Option<DatabaseAddress>, Refusal> {
+    let Some(text) = environ.get(name) else {
+        return Ok(None);
     };
-    let text = environ.get(name).ok_or_else(|| Refusal {
+    match DatabaseAddress::parse(text) {
+        Ok(address) => Ok(Some(address)),
+        Err(reason) => Err(Refusal {
+            rule: "A2",
+            evidence: format!("{name} cannot be used: {reason}"),
+            remedy: "write it as postgres://user:password@host:port/database",
+        }),
+    }
+}
+
+fn unset(name: &'static str) -> Refusal {
+    Refusal {
         rule: "A2",
         evidence: format!("{name} is not set"),
         remedy: "set it to postgres://user@host/database; `cargo xtask dev` does so by itself",
-    })?;
-    DatabaseAddress::parse(text).map_err(|reason| Refusal {
+    }
+}
+
+fn unusable_components(reason: &InvalidAddress) -> Refusal {
+    Refusal {
         rule: "A2",
-        evidence: format!("{name} cannot be used: {reason}"),
-        remedy: "write it as postgres://user:password@host:port/database",
-    })
+        evidence: format!("the components of the database's address cannot be used: {reason}"),
+        remedy: "set DATABASE_HOST, DATABASE_NAME and DATABASE_USER, or DATABASE_URL alone",
+    }
 }
 
 #[cfg(test)]
@@ -204,5 +249,61 @@ mod tests {
         let steered = [("DATABASE_URL", LOCAL), ("PGHOSTADDR", "192.0.2.1")];
 
         assert_eq!(rule(Environment::Development, steered.into()), "A2");
+    }
+
+    #[test]
+    fn components_are_as_good_as_the_url_and_held_to_the_same_rules() {
+        let environment = Environment::Development;
+        let here = [
+            ("DATABASE_HOST", "/tmp"),
+            ("DATABASE_NAME", "slipway_dev"),
+            ("DATABASE_USER", "u"),
+        ];
+        assert_eq!(rule(environment, here.into()), "approved");
+
+        let there = [("DATABASE_HOST", "db.example.com"), here[1], here[2]];
+        assert_eq!(rule(environment, there.into()), "A11");
+        assert_eq!(rule(environment, [here[0], here[1]].into()), "A2");
+
+        let agreeing = [here[0], here[1], here[2], ("DATABASE_URL", LOCAL)];
+        assert_eq!(rule(environment, agreeing.into()), "approved");
+    }
+
+    #[test]
+    fn a_url_and_components_that_differ_are_refused_by_name_and_without_values() {
+        let environ = [
+            ("DATABASE_URL", "postgres://canary:canary@localhost/d"),
+            ("DATABASE_HOST", "canary.example.com"),
+            ("DATABASE_PORT", "5432"),
+            ("DATABASE_PASSWORD", "canary-7f3a"),
+        ];
+
+        let refusal = approve(Environment::Development, &environ.into()).unwrap_err();
+
+        assert_eq!(refusal.rule, "A2");
+        let shown = format!("{refusal} {refusal:?}");
+        assert!(
+            shown.contains("DATABASE_HOST, DATABASE_PASSWORD name"),
+            "{shown}"
+        );
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn tests_ignore_the_components() {
+        let components = [
+            ("DATABASE_HOST", "localhost"),
+            ("DATABASE_PORT", "not a port"),
+            ("DATABASE_NAME", "x_test"),
+            ("DATABASE_USER", "u"),
+        ];
+        assert_eq!(rule(Environment::Test, components.into()), "A2");
+
+        let named = [
+            components[0],
+            components[1],
+            ("TEST_DATABASE_URL", "postgres://u@%2Ftmp/x_test"),
+        ];
+        assert_eq!(rule(Environment::Test, named.into()), "approved");
     }
 }
