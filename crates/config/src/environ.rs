@@ -69,6 +69,12 @@ impl<const N: usize> From<[(&str, &str); N]> for Environ {
     }
 }
 
+impl FromIterator<(String, String)> for Environ {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
 impl std::fmt::Debug for Environ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

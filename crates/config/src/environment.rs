@@ -7,6 +7,7 @@
 use std::fmt;
 
 use crate::Environ;
+use crate::known::nearest;
 
 /// Where a process runs, as its operator declared it in `SLIPWAY_ENV`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,9 @@ impl Environment {
         Self::Production,
     ];
 
+    /// The variables that declare it: ours, and its alias.
+    pub(crate) const NAMES: [&str; 2] = ["SLIPWAY_ENV", "APP_ENV"];
+
     /// The word for it, also the name of its file under `config/`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -55,16 +59,18 @@ impl Environment {
     /// A sentence for the operator when nothing is declared, when the two
     /// variables disagree, or when the word is unknown.
     pub fn declared(environ: &Environ) -> Result<Self, String> {
-        let word = match (environ.get("SLIPWAY_ENV"), environ.get("APP_ENV")) {
-            (Some(ours), Some(alias)) if ours != alias => {
+        let [ours, alias] = Self::NAMES;
+        let (name, word) = match (environ.get(ours), environ.get(alias)) {
+            (Some(word), Some(other)) if word != other => {
                 return Err(format!(
-                    "SLIPWAY_ENV says {ours:?} and its alias APP_ENV says {alias:?}; unset one of them"
+                    "{ours} and its alias {alias} say different things; unset one of them"
                 ));
             }
-            (Some(word), _) | (None, Some(word)) => word,
+            (Some(word), _) => (ours, word),
+            (None, Some(word)) => (alias, word),
             (None, None) => {
                 return Err(format!(
-                    "SLIPWAY_ENV is not set; set it to one of {}",
+                    "{ours} is not set; set it to one of {}",
                     Self::words()
                 ));
             }
@@ -73,10 +79,14 @@ impl Environment {
             .into_iter()
             .find(|environment| environment.as_str() == word)
             .ok_or_else(|| {
-                format!(
-                    "SLIPWAY_ENV is {word:?}, which is none of {}",
-                    Self::words()
-                )
+                // The word is not repeated: anything may have been pasted.
+                let words = Self::ALL.map(|environment| environment.as_str().to_owned());
+                let whole = |known: &&String| word.len() >= 3 && known.starts_with(word);
+                let abbreviated = words.iter().find(whole).cloned();
+                let meant = abbreviated.or_else(|| nearest(word, words));
+                let meant =
+                    meant.map_or_else(String::new, |word| format!("; did you mean {word}?"));
+                format!("{name} is none of {}{meant}", Self::words())
             })
     }
 
@@ -115,6 +125,16 @@ impl Platform {
     }
 }
 
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dyno => "a Heroku dyno",
+            Self::CopiedDyno => "none, but variables copied from a dyno",
+            Self::None => "none in sight",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,10 +156,16 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_environment_is_named() {
-        let error = Environment::declared(&Environ::from([("SLIPWAY_ENV", "prod")])).unwrap_err();
+    fn a_misspelt_environment_is_told_what_was_meant() {
+        let declared = |word| Environment::declared(&Environ::from([("APP_ENV", word)]));
 
-        assert!(error.contains("\"prod\""), "{error}");
+        let near = declared("prodution").unwrap_err();
+        let far = declared("canary").unwrap_err();
+
+        assert!(near.starts_with("APP_ENV is none of dev"), "{near}");
+        assert!(near.ends_with("; did you mean production?"), "{near}");
+        assert!(declared("prod").unwrap_err().contains("mean production?"));
+        assert!(!far.contains("did you") && !far.contains("canary"), "{far}");
     }
 
     #[test]

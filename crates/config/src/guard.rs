@@ -88,7 +88,14 @@ pub fn approve(environment: Environment, environ: &Environ) -> Result<ApprovedDa
     })
 }
 
-fn refuse_contradictions(environment: Environment, platform: Platform) -> Result<(), Refusal> {
+/// What the declaration and the platform say of each other, the database apart.
+///
+/// # Errors
+/// The rule by which they do not go together.
+pub(crate) fn refuse_contradictions(
+    environment: Environment,
+    platform: Platform,
+) -> Result<(), Refusal> {
     match platform {
         Platform::Dyno if !environment.is_deployed() => Err(Refusal {
             rule: "A7",

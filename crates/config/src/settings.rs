@@ -1,5 +1,4 @@
-//! Every setting, with its layers: built-in defaults, `config/default.toml`,
-//! `config/<environment>.toml`, the environment.
+//! Every setting, as the rest of Slipway sees it: checked, and in types of its own.
 //!
 //! No secret is a setting of the layered kind; secrets are taken from the
 //! environment directly, so that no error of the `config` crate can show one.
@@ -8,11 +7,13 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use config::{Config, ConfigError, File};
+use config::ConfigError;
 use secrecy::SecretString;
 use serde::Deserialize;
 use slipway_core::ByteCount;
 
+use crate::layers::Layers;
+use crate::secrets::session_secret;
 use crate::{Environ, Environment};
 
 /// All that can be set about a process, checked.
@@ -171,189 +172,84 @@ struct LayeredSessions {
     absolute_seconds: u32,
 }
 
-/// The innermost layer, so that a binary without its `config/` folder still
-/// starts, with the strictest choice of everything.
-const BUILT_IN: &str = include_str!("built_in.toml");
-
-/// 32 random bytes in hexadecimal have 64 characters; half of that is the least
-/// that still leaves 128 bits.
-const SESSION_SECRET_CHARACTERS_MIN: usize = 32;
-
 impl Settings {
     /// Reads every layer below `folder` and the environment on top.
     ///
     /// # Errors
-    /// All faults that can be found at once, none of which shows a secret.
+    /// All faults at once, none of which shows a value.
     pub fn load(environ: &Environ, folder: &Path) -> Result<Self, Faults> {
-        let mut faults = Vec::new();
-        let environment = Environment::declared(environ);
-        if let Err(sentence) = &environment {
-            faults.push(Fault(sentence.clone()));
-        }
+        let layers = Layers::read(environ, folder, Environment::declared(environ).ok());
+        Self::from_layers(environ, &layers)
+    }
+
+    /// The settings that these layers make.
+    ///
+    /// # Errors
+    /// All faults at once, none of which shows a value.
+    pub(crate) fn from_layers(environ: &Environ, layers: &Layers) -> Result<Self, Faults> {
+        let environment = Environment::declared(environ).map_err(Fault);
         let secret = session_secret(environ);
-        if let Err(fault) = &secret {
-            faults.push(fault.clone());
-        }
-        // Without an environment there is no file to read; what can be said
-        // about the rest comes with the next try.
-        let layered = environment
-            .as_ref()
-            .ok()
-            .map(|environment| layers(environ, folder, *environment));
-        if let Some(Err(fault)) = &layered {
-            faults.push(fault.clone());
+        // What is unusable is no part of it, so that there is always something
+        // to look at: the faults of single values hide none of the whole.
+        let layered = layered(layers);
+
+        let mut faults = Vec::new();
+        faults.extend(environment.as_ref().err().cloned());
+        faults.extend(secret.as_ref().err().cloned());
+        faults.extend(layers.faults.iter().cloned());
+        faults.extend(layered.as_ref().err().cloned());
+        if let (Ok(environment), Ok(layered)) = (&environment, &layered) {
+            faults.extend(layered.not_allowed_in(*environment));
         }
         match (environment, secret, layered) {
-            (Ok(environment), Ok(session_secret), Some(Ok(layered))) => {
-                layered.checked(environment, session_secret).map_err(Faults)
-            }
+            (Ok(environment), Ok(secret), Ok(layered)) if faults.is_empty() => layered
+                .into_settings(environment, secret)
+                .map_err(|fault| Faults(vec![fault])),
             _ => Err(Faults(faults)),
         }
     }
 }
 
-fn session_secret(environ: &Environ) -> Result<SecretString, Fault> {
-    match environ.get("SESSION_SECRET") {
-        Some(secret) if secret.chars().count() >= SESSION_SECRET_CHARACTERS_MIN => {
-            Ok(SecretString::from(secret))
-        }
-        Some(secret) => Err(Fault(format!(
-            "SESSION_SECRET has {} characters and needs at least {SESSION_SECRET_CHARACTERS_MIN} random ones; \
-             `openssl rand -hex 32` makes a good one",
-            secret.chars().count()
-        ))),
-        None => Err(Fault(
-            "SESSION_SECRET is not set; `openssl rand -hex 32` makes a good one".to_owned(),
-        )),
-    }
-}
-
-fn layers(environ: &Environ, folder: &Path, environment: Environment) -> Result<Layered, Fault> {
-    // What platforms call by a name of their own, as the innermost of the
-    // environment's values: `SLIPWAY__SERVER__PORT` still wins over `PORT`.
-    let named = [
-        ("PORT", "server.port"),
-        ("WEB_CONCURRENCY", "server.workers"),
-        ("RUST_LOG", "log.filter"),
-    ];
-    let ours = environ
-        .beginning_with("SLIPWAY__")
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let mut builder = Config::builder()
-        .add_source(File::from_str(BUILT_IN, config::FileFormat::Toml))
-        .add_source(File::from(folder.join("default.toml")).required(false))
-        .add_source(File::from(folder.join(format!("{environment}.toml"))).required(false));
-    let overrides = config::Environment::with_prefix("SLIPWAY")
-        .prefix_separator("__")
-        .separator("__")
-        .try_parsing(true)
-        .source(Some(ours));
-    for (name, key) in named {
-        let unset = environ
-            .get(&format!(
-                "SLIPWAY__{}",
-                key.replace('.', "__").to_uppercase()
-            ))
-            .is_none();
-        if let Some(value) = environ.get(name).filter(|_| unset) {
-            builder = builder
-                .set_override(key, value)
-                .map_err(|error| shown(&error))?;
-        }
-    }
-    let built = builder
-        .add_source(overrides)
-        .build()
-        .map_err(|error| shown(&error))?;
-    built.try_deserialize().map_err(|error| shown(&error))
+fn layered(layers: &Layers) -> Result<Layered, Fault> {
+    let merged = layers.merged().and_then(config::Config::try_deserialize);
+    merged.map_err(|error| shown(&error))
 }
 
 /// The sentence for an error of the `config` crate, without the value it holds.
+/// Types, bounds and unknown keys were told when the layers were read; what is left
+/// is a key that no layer gives, or that the table of keys knows and we do not.
 fn shown(error: &ConfigError) -> Fault {
     match error {
-        ConfigError::Type {
-            origin,
-            expected,
-            key,
-            ..
-        } => Fault(format!(
-            "{} in {} must be {expected}",
-            key.as_deref().unwrap_or("a key"),
-            origin.as_deref().unwrap_or("the defaults"),
-        )),
-        ConfigError::At { error, key, .. } => {
-            let Fault(inner) = shown(error);
-            Fault(format!("{}: {inner}", key.as_deref().unwrap_or("a key")))
-        }
+        ConfigError::Type { key: Some(key), .. } => Fault(format!("{key} is of another type")),
+        ConfigError::At { error, .. } => shown(error),
         ConfigError::NotFound(key) => Fault(format!("{key} is missing")),
-        ConfigError::FileParse { uri, .. } => Fault(format!(
-            "{} is not valid TOML",
-            uri.as_deref().unwrap_or("a configuration file")
-        )),
-        // serde's own sentences: an unknown field or variant, a missing key.
+        // serde's own sentences, a missing or unknown field: they name no value
+        // because every value has been through the table.
         ConfigError::Message(message) => Fault(message.clone()),
-        _ => Fault("the configuration files cannot be read".to_owned()),
+        _ => Fault("the layers of the configuration cannot be merged".to_owned()),
     }
 }
 
 impl Layered {
-    fn checked(
-        self,
-        environment: Environment,
-        session_secret: SecretString,
-    ) -> Result<Settings, Vec<Fault>> {
-        let mut faults = Vec::new();
-        let mut at_least_one = |key: &str, value: u64| {
-            if value == 0 {
-                faults.push(Fault(format!("{key} is 0 and must be at least 1")));
-            }
-        };
-        at_least_one("server.workers", self.server.workers.into());
-        at_least_one("jobs.at_once", self.jobs.at_once.into());
-        at_least_one(
-            "jobs.time_limit_seconds",
-            self.jobs.time_limit_seconds.into(),
-        );
-        at_least_one("uploads.bytes_max", self.uploads.bytes_max);
-        at_least_one(
-            "uploads.expires_after_seconds",
-            self.uploads.expires_after_seconds.into(),
-        );
-        if self.database.pool_max < 2 {
-            // With one connection a request that needs two waits for itself.
-            faults.push(Fault(format!(
-                "database.pool_max is {} and must be at least 2",
-                self.database.pool_max
-            )));
-        }
-        if environment.is_deployed() && !self.sessions.secure_cookies {
-            faults.push(Fault(format!(
+    /// What is sound by itself and wrong in this environment.
+    fn not_allowed_in(&self, environment: Environment) -> Option<Fault> {
+        (environment.is_deployed() && !self.sessions.secure_cookies).then(|| {
+            Fault(format!(
                 "sessions.secure_cookies is false, which {environment} does not allow"
-            )));
-        }
-        let bytes_max = ByteCount::try_from(self.uploads.bytes_max);
-        if bytes_max.is_err() {
-            faults.push(Fault(
-                "uploads.bytes_max is larger than any file can be".to_owned(),
-            ));
-        }
-        match bytes_max {
-            Ok(bytes_max) if faults.is_empty() => {
-                Ok(self.into_settings(environment, session_secret, bytes_max))
-            }
-            _ => Err(faults),
-        }
+            ))
+        })
     }
 
     fn into_settings(
         self,
         environment: Environment,
         session_secret: SecretString,
-        bytes_max: ByteCount,
-    ) -> Settings {
+    ) -> Result<Settings, Fault> {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        Settings {
+        let bytes_max = ByteCount::try_from(self.uploads.bytes_max).or(Err(Fault(
+            "uploads.bytes_max is larger than any file can be".to_owned(),
+        )))?;
+        Ok(Settings {
             environment,
             server: self.server,
             database: self.database,
@@ -374,7 +270,7 @@ impl Layered {
             },
             log: self.log,
             session_secret,
-        }
+        })
     }
 }
 

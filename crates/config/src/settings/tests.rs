@@ -75,10 +75,16 @@ fn several_faults_are_reported_at_once() {
     let told = faults(Environ::from([
         ("SLIPWAY_ENV", "prod"),
         ("SESSION_SECRET", "short"),
+        ("SLIPWAY__JOBS__AT_ONCE", "0"),
+        ("SLIPWAY__SERVR__PORT", "80"),
     ]));
 
     assert!(
-        told.contains("SLIPWAY_ENV is \"prod\"") && told.contains("has 5 characters"),
+        told.contains("SLIPWAY_ENV is none of") && told.contains("has 5 characters"),
+        "{told}"
+    );
+    assert!(
+        told.contains("SLIPWAY__JOBS__AT_ONCE must be") && told.contains("SLIPWAY__SERVR__PORT"),
         "{told}"
     );
 }
@@ -88,7 +94,11 @@ fn a_misspelt_key_and_a_wrong_type_are_reported_by_key() {
     let base = [("SLIPWAY_ENV", "test"), ("SESSION_SECRET", SECRET)];
 
     let misspelt = faults([base[0], base[1], ("SLIPWAY__SERVER__PROT", "1")].into());
-    assert!(misspelt.contains("prot"), "{misspelt}");
+    assert!(
+        misspelt.contains("SLIPWAY__SERVER__PROT sets no key")
+            && misspelt.contains("did you mean SLIPWAY__SERVER__PORT?"),
+        "{misspelt}"
+    );
 
     let wrong = faults([base[0], base[1], ("PORT", "canary-7f3a")].into());
     assert!(
@@ -119,4 +129,55 @@ fn debug_output_hides_the_secret() {
     let shown = format!("{settings:?}");
 
     assert!(!shown.contains("canary"), "{shown}");
+}
+
+#[test]
+fn the_table_of_keys_and_the_types_agree() {
+    // At both bounds of every number each type must take what the table takes.
+    for bound in [0, 1] {
+        let mut environ = vec![
+            ("SLIPWAY_ENV".to_owned(), "test".to_owned()),
+            ("SESSION_SECRET".to_owned(), SECRET.to_owned()),
+        ];
+        for key in &crate::known::KEYS {
+            if let crate::known::Kind::Whole(least, most) = key.kind {
+                environ.push((key.variable(), [least, most][bound].to_string()));
+            }
+        }
+
+        let loaded = Settings::load(&environ.into_iter().collect(), &folder());
+
+        assert!(loaded.is_ok(), "{loaded:?}");
+    }
+}
+
+#[test]
+fn every_key_has_a_built_in_value() {
+    let layers = Layers::read(&Environ::default(), Path::new("/nonexistent"), None);
+
+    for key in &crate::known::KEYS {
+        assert_eq!(layers.stack(key).len(), 1, "{}", key.name);
+    }
+    assert!(layers.faults.is_empty(), "{:?}", layers.faults);
+}
+
+#[test]
+fn every_word_of_the_table_is_one_that_the_types_know() {
+    for key in &crate::known::KEYS {
+        let crate::known::Kind::Word(words) = key.kind else {
+            continue;
+        };
+        for word in words {
+            let variable = key.variable();
+            let environ = [
+                ("SLIPWAY_ENV", "test"),
+                ("SESSION_SECRET", SECRET),
+                (variable.as_str(), *word),
+            ];
+
+            let loaded = Settings::load(&environ.into(), &folder());
+
+            assert!(loaded.is_ok(), "{word}: {loaded:?}");
+        }
+    }
 }
