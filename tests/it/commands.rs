@@ -122,3 +122,67 @@ fn an_idle_server_goes_when_it_is_asked_to() -> Result<()> {
     assert!(status.success(), "{status}");
     Ok(())
 }
+
+#[test]
+fn the_configuration_is_explained_without_a_database_and_whatever_is_wrong() -> Result<()> {
+    let sound = [
+        ("SLIPWAY_ENV", "production"),
+        ("SESSION_SECRET", SECRET),
+        ("DATABASE_URL", "postgres://u:canary-7f3a@db.example.com/d"),
+        ("PORT", "4003"),
+    ];
+
+    let told = output_of(&["config", "explain"], &sound)?;
+    let stdout = String::from_utf8_lossy(&told.stdout);
+    assert_eq!(told.status.code(), Some(0), "{stdout}");
+    assert!(
+        stdout.contains("server.port = 4003 (PORT)\n    shadows 8080 (config/default.toml:"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("DATABASE_URL = [redacted, 41 bytes, fingerprint "),
+        "{stdout}"
+    );
+    assert!(
+        !stdout.contains("canary") && !stdout.contains(SECRET),
+        "{stdout}"
+    );
+
+    let faulty = [
+        sound[0],
+        sound[2],
+        ("SLIPWAY__SERVR__PORT", "canary-7f3a"),
+        ("PORT", "canary"),
+    ];
+    let told = output_of(&["config", "explain", "--json"], &faulty)?;
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&told.stdout),
+        String::from_utf8_lossy(&told.stderr),
+    );
+    assert_eq!(told.status.code(), Some(2), "{stderr}");
+    let answer: serde_json::Value = serde_json::from_str(&stdout)?;
+    let faults = answer["faults"].to_string();
+    for fault in [
+        "SESSION_SECRET is not set",
+        "did you mean SLIPWAY__SERVER__PORT?",
+        "PORT, which",
+    ] {
+        assert!(faults.contains(fault), "{fault}: {faults}");
+    }
+    assert!(
+        !stdout.contains("canary") && !stderr.contains("canary"),
+        "{stdout}{stderr}"
+    );
+
+    let told = output_of(&["config", "explain", "--why-environment"], &sound)?;
+    let stdout = String::from_utf8_lossy(&told.stdout);
+    assert_eq!(told.status.code(), Some(0), "{stdout}");
+    for line in [
+        "SLIPWAY_ENV: production\n",
+        "platform: none in sight\n",
+        "refused by rule A9",
+    ] {
+        assert!(stdout.contains(line), "{line}: {stdout}");
+    }
+    Ok(())
+}

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use slipway_core::{Role, Scope};
 use uuid::Uuid;
 
@@ -25,6 +25,11 @@ pub(crate) enum Command {
     Work,
     /// Bring the schema of the database up to date.
     Migrate,
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
     /// Add, list, disable and let in accounts.
     Account {
         #[command(subcommand)]
@@ -35,6 +40,24 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: TokenAction,
     },
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print each key with its value, where it comes from, and what it wins over.
+    Explain(ExplainArguments),
+}
+
+/// How the configuration is explained.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print why the environment is what it is, instead of the keys.
+    #[arg(long)]
+    pub(crate) why_environment: bool,
 }
 
 /// What can be done with accounts.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod arguments;
+mod explain;
 mod lifetime;
 mod log;
 mod migrate;
@@ -17,8 +18,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::arguments::{Arguments, Command};
-use crate::open::Refused;
+use crate::arguments::{Arguments, Command, ConfigAction};
+use crate::open::{Opened, Refused};
 
 /// What the process tells whoever started it, besides 0 for success: it failed,
 /// it was refused by the guard or its configuration, it was called wrongly (the
@@ -52,19 +53,27 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let opened = open::open()?;
-    log::begin(&opened.settings.log);
     match command {
-        Command::Migrate => migrate::run(&opened),
-        Command::Serve => actix_web::rt::System::new().block_on(serve::run(&opened)),
-        Command::Work => actix_web::rt::System::new().block_on(work::run(&opened)),
+        // Explains also what nothing can be opened with.
+        Command::Config {
+            action: ConfigAction::Explain(asked),
+        } => explain::run(&asked),
+        Command::Migrate => migrate::run(&opened()?),
+        Command::Serve => actix_web::rt::System::new().block_on(serve::run(&opened()?)),
+        Command::Work => actix_web::rt::System::new().block_on(work::run(&opened()?)),
         Command::Account { action } => {
-            actix_web::rt::System::new().block_on(accounts::account(&opened, action))
+            actix_web::rt::System::new().block_on(accounts::account(&opened()?, action))
         }
         Command::Token { action } => {
-            actix_web::rt::System::new().block_on(accounts::token(&opened, action))
+            actix_web::rt::System::new().block_on(accounts::token(&opened()?, action))
         }
     }
+}
+
+fn opened() -> Result<Opened, Refused> {
+    let opened = open::open()?;
+    log::begin(&opened.settings.log);
+    Ok(opened)
 }
 
 #[expect(

@@ -15,7 +15,7 @@ const CONFIG_FOLDER: &str = "config";
 /// The configuration or the guard said no.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Refused(String);
+pub(crate) struct Refused(pub(crate) String);
 
 /// What every command starts from.
 pub(crate) struct Opened {
@@ -27,13 +27,17 @@ pub(crate) struct Opened {
 pub(crate) fn open() -> Result<Opened, Refused> {
     let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
     let environ = Environ::of_process().map_err(|error| refused(&error))?;
-    let folder = environ.get("SLIPWAY_CONFIG_DIR").unwrap_or(CONFIG_FOLDER);
-    let settings = Settings::load(&environ, Path::new(folder)).map_err(|error| refused(&error))?;
+    let settings = Settings::load(&environ, folder(&environ)).map_err(|error| refused(&error))?;
     let database = approve(settings.environment, &environ).map_err(|error| refused(&error))?;
     Ok(Opened {
         settings: Arc::new(settings),
         database,
     })
+}
+
+/// The folder with the files of the configuration.
+pub(crate) fn folder(environ: &Environ) -> &Path {
+    Path::new(environ.get("SLIPWAY_CONFIG_DIR").unwrap_or(CONFIG_FOLDER))
 }
 
 impl Opened {
