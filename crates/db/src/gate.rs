@@ -137,6 +137,11 @@ fn in_transaction<T>(
         .map_err(|source| DbError::Failed { doing, source })
 }
 
+/// Has all that a transaction reads be as of one moment. Its first statement.
+pub(crate) fn at_one_moment_in_txn(connection: &mut PgConnection) -> QueryResult<()> {
+    connection.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+}
+
 /// Makes and checks pooled connections.
 struct Connector {
     connection_string: SecretString,

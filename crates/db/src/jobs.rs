@@ -116,6 +116,21 @@ pub(crate) fn enqueue_inspection_in_txn(
     Ok(id)
 }
 
+/// The jobs of some uploads, newest first.
+pub(crate) fn jobs_of_in_txn(
+    connection: &mut PgConnection,
+    uploads: impl Iterator<Item = UploadId>,
+) -> QueryResult<Vec<Job>> {
+    jobs::table
+        .filter(jobs::upload_id.eq_any(uploads.map(UploadId::to_uuid)))
+        .order(jobs::id.desc())
+        .select(JobRow::as_select())
+        .load(connection)?
+        .into_iter()
+        .map(JobRow::into_job)
+        .collect()
+}
+
 /// Notes in the list of whoever owns a job's file that the job changed state.
 pub(crate) fn touch_owner_in_txn(
     connection: &mut PgConnection,
@@ -144,25 +159,6 @@ impl Db {
                 .optional()?
                 .map(|(row, owner)| Ok((row.into_job()?, AccountId::from_uuid(owner))))
                 .transpose()
-        })
-        .await
-    }
-
-    /// The jobs of some uploads, newest first.
-    ///
-    /// # Errors
-    /// As every call: busy, failed or stopping.
-    pub async fn job_list_of(&self, uploads: Vec<UploadId>) -> Result<Vec<Job>, DbError> {
-        self.run("listing jobs of uploads", move |connection| {
-            let ids = uploads.into_iter().map(UploadId::to_uuid);
-            jobs::table
-                .filter(jobs::upload_id.eq_any(ids))
-                .order(jobs::id.desc())
-                .select(JobRow::as_select())
-                .load(connection)?
-                .into_iter()
-                .map(JobRow::into_job)
-                .collect()
         })
         .await
     }

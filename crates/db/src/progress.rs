@@ -15,6 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use crate::error::broken;
+use crate::gate::at_one_moment_in_txn;
 use crate::jobs::JobRow;
 use crate::schema::{accounts, jobs, uploads};
 use crate::uploads::UploadRow;
@@ -42,8 +43,7 @@ impl Db {
         topics: Vec<Topic>,
     ) -> Result<Vec<(Topic, TopicState)>, DbError> {
         self.run("reading progress", move |connection| {
-            diesel::sql_query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                .execute(connection)?;
+            at_one_moment_in_txn(connection)?;
             let timeline = timeline_in_txn(connection)?;
             let mut found = HashMap::with_capacity(topics.len());
             uploads_in_txn(connection, &timeline, &topics, &mut found)?;

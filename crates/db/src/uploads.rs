@@ -2,6 +2,7 @@
 //!
 //! It never moves a byte or an offset; that is `upload_writes.rs`.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -10,9 +11,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::{broken, word};
-use crate::jobs::enqueue_inspection_in_txn;
+use crate::gate::at_one_moment_in_txn;
+use crate::jobs::{enqueue_inspection_in_txn, jobs_of_in_txn};
 use crate::schema::{accounts, uploads};
-use crate::{Db, DbError};
+use crate::{Db, DbError, Job};
 
 /// A file on its way in, or arrived.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,7 +195,32 @@ impl Db {
         .await
     }
 
-    /// An account's uploads, newest first, from the one after `after` on.
+    /// One upload, unless it was removed, and its jobs, newest first: both as of one
+    /// moment, so that a job that is done has left its mark.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_get_with_jobs(
+        &self,
+        id: UploadId,
+    ) -> Result<Option<(Upload, Vec<Job>)>, DbError> {
+        self.run("reading an upload and its jobs", move |connection| {
+            at_one_moment_in_txn(connection)?;
+            let found = uploads::table
+                .find(id.to_uuid())
+                .filter(uploads::removed_at.is_null())
+                .select(UploadRow::as_select())
+                .first(connection)
+                .optional()?;
+            let Some(row) = found else { return Ok(None) };
+            let jobs = jobs_of_in_txn(connection, std::iter::once(id))?;
+            Ok(Some((row.into_upload()?, jobs)))
+        })
+        .await
+    }
+
+    /// An account's uploads with their jobs, newest first, from the one after
+    /// `after` on; all as of one moment.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
@@ -202,11 +229,12 @@ impl Db {
         owner: AccountId,
         after: Option<UploadId>,
         limit: u16,
-    ) -> Result<Vec<Upload>, DbError> {
+    ) -> Result<Vec<(Upload, Vec<Job>)>, DbError> {
         self.run("listing uploads", move |connection| {
+            at_one_moment_in_txn(connection)?;
             // No id is greater than this one.
             let before = after.map_or(Uuid::max(), UploadId::to_uuid);
-            uploads::table
+            let uploads = uploads::table
                 .filter(uploads::owner_id.eq(owner.to_uuid()))
                 .filter(uploads::id.lt(before))
                 .filter(uploads::removed_at.is_null())
@@ -216,7 +244,16 @@ impl Db {
                 .load(connection)?
                 .into_iter()
                 .map(UploadRow::into_upload)
-                .collect()
+                .collect::<QueryResult<Vec<_>>>()?;
+            let mut jobs_of: HashMap<UploadId, Vec<Job>> = HashMap::new();
+            for job in jobs_of_in_txn(connection, uploads.iter().map(|upload| upload.id))? {
+                jobs_of.entry(job.upload).or_default().push(job);
+            }
+            let with_jobs = |upload: Upload| {
+                let jobs = jobs_of.remove(&upload.id).unwrap_or_default();
+                (upload, jobs)
+            };
+            Ok(uploads.into_iter().map(with_jobs).collect())
         })
         .await
     }

@@ -81,7 +81,7 @@ async fn a_job_that_breaks_is_tried_again_until_it_has_failed() {
         assert!(bench.db.job_settle(leased.lease, broke()).await.unwrap());
     }
 
-    let job = bench.db.job_list_of(vec![id]).await.unwrap().remove(0);
+    let job = bench.jobs_of(id).await.remove(0);
     assert_eq!((tries, job.state), (5, JobState::Failed));
     let retried = bench.db.job_retry(job.id).await.unwrap();
     assert!(matches!(retried, JobChange::Accepted(job) if job.state == JobState::Queued));

@@ -14,7 +14,7 @@ use slipway_core::{
 
 use crate::testing::TestDatabase;
 use crate::{
-    Advance, Advanced, Changes, Claim, Claimed, Db, Heard, JobChange, Listener, NewAccount,
+    Advance, Advanced, Changes, Claim, Claimed, Db, Heard, Job, JobChange, Listener, NewAccount,
     NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
 };
 
@@ -94,6 +94,10 @@ impl Bench {
         let claim = self.claim(id, 0).await;
         self.advance(claim, b"a", true).await;
         id
+    }
+
+    async fn jobs_of(&self, id: UploadId) -> Vec<Job> {
+        self.db.upload_get_with_jobs(id).await.unwrap().unwrap().1
     }
 
     async fn stored(&self, id: UploadId) -> u64 {

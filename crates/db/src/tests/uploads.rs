@@ -37,7 +37,7 @@ async fn bytes_and_offset_move_together_and_the_last_ones_enqueue_the_inspection
             .unwrap(),
         None
     );
-    assert_eq!(bench.db.job_list_of(vec![id]).await.unwrap().len(), 1);
+    assert_eq!(bench.jobs_of(id).await.len(), 1);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn of_two_connections_with_the_same_bytes_exactly_one_wins() {
             .filter(|advanced| matches!(advanced, Advanced::Yes(_)))
             .count();
         assert_eq!(won, 1);
-        assert_eq!(bench.db.job_list_of(vec![id]).await.unwrap().len(), 1);
+        assert_eq!(bench.jobs_of(id).await.len(), 1);
     }
 }
 

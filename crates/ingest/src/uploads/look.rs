@@ -120,13 +120,14 @@ impl Ingest {
         id: UploadId,
     ) -> Result<(Upload, Vec<Job>), ReadError> {
         require(caller, Scope::Read)?;
-        let upload = self.visible(caller, id).await?;
-        let jobs = self
+        let found = self
             .db
-            .job_list_of(vec![id])
+            .upload_get_with_jobs(id)
             .await
-            .context("listing the upload's jobs")?;
-        Ok((upload, jobs))
+            .context("finding the upload")?;
+        found
+            .filter(|(upload, _)| caller.may_reach(upload.owner))
+            .ok_or(ReadError::Missing)
     }
 
     /// The caller's own uploads with their jobs, newest first.
@@ -139,28 +140,11 @@ impl Ingest {
         after: Option<UploadId>,
     ) -> Result<Page<(Upload, Vec<Job>), UploadId>, ReadError> {
         require(caller, Scope::Read)?;
-        let uploads = self
+        let entries = self
             .db
             .upload_list(caller.id(), after, PAGE_ENTRIES + 1)
             .await
             .context("listing uploads")?;
-        let ids = uploads.iter().map(|upload| upload.id).collect();
-        let jobs = self
-            .db
-            .job_list_of(ids)
-            .await
-            .context("listing the uploads' jobs")?;
-        let entries = uploads
-            .into_iter()
-            .map(|upload| {
-                let of = jobs
-                    .iter()
-                    .filter(|job| job.upload == upload.id)
-                    .cloned()
-                    .collect();
-                (upload, of)
-            })
-            .collect();
         Ok(page(entries, |(upload, _): &(Upload, Vec<Job>)| upload.id))
     }
 
