@@ -11,5 +11,5 @@ mod server;
 mod tus;
 
 pub use live::Viewer;
-pub use server::{Site, Who, output_of};
+pub use server::{Site, Who, output_of, spawn};
 pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

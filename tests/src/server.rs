@@ -394,11 +394,28 @@ fn workspace() -> PathBuf {
 /// # Errors
 /// When there is no binary.
 pub fn output_of(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+    Ok(command_of(arguments, environment)?.output()?)
+}
+
+/// Starts `slipway` with these variables and no others; nobody hears what it says.
+///
+/// # Errors
+/// When there is no binary.
+pub fn spawn(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Child> {
+    let mut command = command_of(arguments, environment)?;
+    Ok(command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?)
+}
+
+fn command_of(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Command> {
     let mut command = Command::new(binary()?);
     command
         .args(arguments)
         .current_dir(workspace())
         .env_clear()
+        .envs(environment.iter().copied())
         .stdin(Stdio::null());
-    Ok(command.envs(environment.iter().copied()).output()?)
+    Ok(command)
 }

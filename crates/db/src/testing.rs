@@ -32,6 +32,20 @@ impl TestDatabase {
     /// # Errors
     /// When there is no such server, or the guard refuses it.
     pub fn create() -> Result<Self> {
+        Self::create_from(template)
+    }
+
+    /// The same without a schema, as a release phase finds it the first time.
+    ///
+    /// # Errors
+    /// When there is no such server, or the guard refuses it.
+    pub fn create_empty() -> Result<Self> {
+        Self::create_from(|_, _| Ok("template0".to_owned()))
+    }
+
+    fn create_from(
+        template: impl FnOnce(&mut PgConnection, &str) -> Result<String>,
+    ) -> Result<Self> {
         let environ = Environ::of_process()?;
         let given = environ.get("TEST_DATABASE_URL").context(
             "TEST_DATABASE_URL is not set; `cargo xtask test` brings up a server and sets it",
@@ -77,6 +91,20 @@ impl TestDatabase {
         Ok(PgConnection::establish(string.expose_secret())?.batch_execute(sql)?)
     }
 
+    /// Runs SQL in a transaction that stays open, with all its locks, until the
+    /// answer is dropped.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub fn hold(&self, sql: &str) -> Result<Held> {
+        let string = self.approved.connection_string();
+        let mut connection = PgConnection::establish(string.expose_secret())?;
+        connection.batch_execute(&format!("BEGIN; {sql}"))?;
+        Ok(Held {
+            _connection: connection,
+        })
+    }
+
     /// The rows of a query with one text column called `value`.
     ///
     /// # Errors
@@ -92,6 +120,11 @@ impl TestDatabase {
         let rows: Vec<Row> = diesel::sql_query(sql).load(&mut connection)?;
         Ok(rows.into_iter().map(|row| row.value).collect())
     }
+}
+
+/// An open transaction; see [`TestDatabase::hold`].
+pub struct Held {
+    _connection: PgConnection,
 }
 
 impl Drop for TestDatabase {
