@@ -5,6 +5,7 @@ mod access;
 mod commands;
 mod jobs;
 mod live;
+mod migrations;
 mod pages;
 mod resume;
 mod uploads;

@@ -43,7 +43,7 @@ pub use error::DbError;
 pub use job_leases::{Lease, LeasedJob, Reported, Settlement};
 pub use jobs::{Job, JobChange};
 pub use listen::{Heard, Listener};
-pub use migrate::{MigrateError, Migrations, migrate};
+pub use migrate::{MigrateError, Migrated, Migrations, Planned, Ran, migrate, migrate_plan};
 pub use progress::TopicState;
 pub use sessions::SessionLimits;
 pub use tokens::{ApiToken, TokenGrant};

@@ -184,7 +184,7 @@ enum Ended {
 /// Between one half and one, so that processes that lost the database together
 /// do not come back together. Taken from the clock: this needs to be uneven,
 /// not unpredictable.
-fn jitter() -> f64 {
+pub(crate) fn jitter() -> f64 {
     let nanoseconds = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.subsec_nanos());

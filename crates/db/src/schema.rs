@@ -105,6 +105,18 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    slipway_migrations (version) {
+        version -> Text,
+        sha256 -> Binary,
+        binary_version -> Nullable<Text>,
+        started_at -> Nullable<Timestamptz>,
+        finished_at -> Timestamptz,
+        duration_ms -> Nullable<BigInt>,
+        tries -> Nullable<Integer>,
+    }
+}
+
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(sign_in_links -> accounts (account_id));
 diesel::joinable!(api_tokens -> accounts (account_id));

@@ -66,8 +66,18 @@ impl Ingest {
             Err(error) => vec![("database", error.to_string())],
             Ok(migrations) if migrations.is_current() => vec![],
             Ok(migrations) => {
-                let pending: Vec<String> = migrations.pending.into_iter().collect();
-                vec![("migrations", format!("pending: {}", pending.join(", ")))]
+                let told = [
+                    ("pending", migrations.pending),
+                    ("drifted", migrations.drifted),
+                ]
+                .into_iter()
+                .filter(|(_, versions)| !versions.is_empty())
+                .map(|(what, versions)| {
+                    let versions: Vec<String> = versions.into_iter().collect();
+                    format!("{what}: {}", versions.join(", "))
+                });
+                let told: Vec<String> = told.collect();
+                vec![("migrations", told.join("; "))]
             }
         }
     }

@@ -24,7 +24,11 @@ pub(crate) enum Command {
     /// Work the jobs.
     Work,
     /// Bring the schema of the database up to date.
-    Migrate,
+    Migrate {
+        /// List what would run, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]

@@ -58,7 +58,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Config {
             action: ConfigAction::Explain(asked),
         } => explain::run(&asked),
-        Command::Migrate => migrate::run(&opened()?),
+        Command::Migrate { dry_run: false } => migrate::run(&opened()?),
+        Command::Migrate { dry_run: true } => migrate::list(&opened()?),
         Command::Serve => actix_web::rt::System::new().block_on(serve::run(&opened()?)),
         Command::Work => actix_web::rt::System::new().block_on(work::run(&opened()?)),
         Command::Account { action } => {

@@ -1,0 +1,1 @@
+DROP TABLE slipway_migrations;
