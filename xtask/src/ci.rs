@@ -32,10 +32,11 @@ enum Outcome {
 type Step = (&'static str, &'static str, Check);
 type Check = fn(&Scene<'_>) -> Result<Outcome>;
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", "cargo fmt --all", format),
     ("layers", "cargo xtask layers", layers),
     ("tidy", "cargo xtask tidy", tidy),
+    ("migrations", MIGRATIONS, migrations),
     ("lock file", "cargo tree --duplicates", lock_file),
     ("clippy", CLIPPY, clippy),
     ("documents", DOCUMENTS, documents),
@@ -43,6 +44,7 @@ const STEPS: [Step; 8] = [
     ("licences", LICENCES, licences),
 ];
 const CLIPPY: &str = "cargo clippy --workspace --all-targets -- --deny warnings";
+const MIGRATIONS: &str = "squawk --assume-in-transaction migrations/*/up.sql";
 const DOCUMENTS: &str = "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps";
 const LICENCES: &str = "cargo deny check --hide-inclusion-graph licenses bans sources";
 
@@ -93,6 +95,39 @@ fn layers(scene: &Scene<'_>) -> Result<Outcome> {
 
 fn tidy(scene: &Scene<'_>) -> Result<Outcome> {
     Ok(tidy::report(scene.workspace)?.into())
+}
+
+/// Looks for statements that hold up the release that still serves; `.squawk.toml` says
+/// which are meant. What runs outside a transaction is looked at by itself, because
+/// other things are wrong there.
+fn migrations(scene: &Scene<'_>) -> Result<Outcome> {
+    if !works(Command::new("squawk").arg("--version")) {
+        let reason = "squawk is not installed (pip install squawk-cli)";
+        return Ok(Outcome::Skipped(reason.to_owned()));
+    }
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(scene.workspace.root.join("migrations"))? {
+        folders.push(entry.context("listing the migrations")?.path());
+    }
+    folders.retain(|folder| folder.join("up.sql").is_file());
+    folders.sort();
+    // Only what runs outside a transaction has one: tidy insists on its one key.
+    let (alone, together): (Vec<_>, Vec<_>) = folders
+        .into_iter()
+        .partition(|folder| folder.join("metadata.toml").is_file());
+    for (folders, flag) in [(together, Some("--assume-in-transaction")), (alone, None)] {
+        if folders.is_empty() {
+            continue;
+        }
+        let mut command = Command::new("squawk");
+        command.args(flag).current_dir(&scene.workspace.root);
+        command.args(folders.iter().map(|folder| folder.join("up.sql")));
+        let mut child = Group::start(&mut command, "squawk")?;
+        if !child.wait(STEP_LIMIT, scene.stop)?.success() {
+            return Ok(Outcome::Failed);
+        }
+    }
+    Ok(Outcome::Held)
 }
 
 fn clippy(scene: &Scene<'_>) -> Result<Outcome> {

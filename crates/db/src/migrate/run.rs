@@ -73,7 +73,7 @@ pub(super) fn bring_up_to_date(
         // Our retries know a lock time-out by its English text; only a superuser
         // may choose the language, and without it there is one try.
         "SET lc_messages = 'C'".to_owned(),
-        // Unknown to Postgres 13, impossible on some systems: the next migrator
+        // Not every system that Postgres runs on can do this; the next migrator
         // then waits until the statement of a killed one has ended.
         format!(
             "SET client_connection_check_interval = {}",
