@@ -1,17 +1,16 @@
 //! The commands and how they end.
 
 use anyhow::Result;
-use slipway_tests::{Site, output_of};
+use slipway_tests::{SESSION_SECRET, Site, output_of};
 
 /// A database that the guard lets tests dial and where nobody answers.
 const NOBODY: &str = "postgres://slipway@%2Fnonexistent/none_test";
-const SECRET: &str = "a-secret-for-tests-and-nothing-else";
 
 #[test]
 fn wrong_usage_is_told_apart_from_refusal_and_failure() -> Result<()> {
     let sound = [
         ("SLIPWAY_ENV", "test"),
-        ("SESSION_SECRET", SECRET),
+        ("SESSION_SECRET", SESSION_SECRET),
         ("TEST_DATABASE_URL", NOBODY),
     ];
     for (arguments, environment, code, said) in [
@@ -53,7 +52,7 @@ fn production_is_out_of_reach_from_here() -> Result<()> {
         (&[("SLIPWAY_ENV", "test"), ("DATABASE_URL", url)], "A2"),
     ] {
         let mut environment = environment.to_vec();
-        environment.push(("SESSION_SECRET", SECRET));
+        environment.push(("SESSION_SECRET", SESSION_SECRET));
 
         let output = output_of(&["serve"], &environment)?;
 
@@ -127,7 +126,7 @@ fn an_idle_server_goes_when_it_is_asked_to() -> Result<()> {
 fn the_configuration_is_explained_without_a_database_and_whatever_is_wrong() -> Result<()> {
     let sound = [
         ("SLIPWAY_ENV", "production"),
-        ("SESSION_SECRET", SECRET),
+        ("SESSION_SECRET", SESSION_SECRET),
         ("DATABASE_URL", "postgres://u:canary-7f3a@db.example.com/d"),
         ("PORT", "4003"),
     ];
@@ -144,7 +143,7 @@ fn the_configuration_is_explained_without_a_database_and_whatever_is_wrong() -> 
         "{stdout}"
     );
     assert!(
-        !stdout.contains("canary") && !stdout.contains(SECRET),
+        !stdout.contains("canary") && !stdout.contains(SESSION_SECRET),
         "{stdout}"
     );
 

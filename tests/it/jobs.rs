@@ -3,7 +3,7 @@
 use anyhow::Result;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use slipway_tests::{Site, Tus, random_bytes};
+use slipway_tests::{Site, Tus, ask_to_go, random_bytes};
 
 use crate::{eventually, metadata, settled};
 
@@ -146,9 +146,7 @@ impl Worker {
     }
 
     fn stop(&mut self) -> Result<()> {
-        std::process::Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
-            .status()?;
+        ask_to_go(&self.0)?;
         let status = self.0.wait()?;
         anyhow::ensure!(status.success(), "the worker ended with {status}");
         Ok(())

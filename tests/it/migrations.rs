@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
 use slipway_db::testing::TestDatabase;
-use slipway_tests::{Site, output_of, spawn};
+use slipway_tests::{SESSION_SECRET, Site, output_of, spawn};
 
 /// How many release phases meet.
 const MIGRATORS: usize = 8;
@@ -15,12 +15,10 @@ const MIGRATORS: usize = 8;
 /// How soon another migrator goes on when the first was killed.
 const SUCCESSION_MAX: Duration = Duration::from_secs(10);
 
-const SECRET: &str = "a-secret-for-tests-and-nothing-else";
-
 fn environment(database: &TestDatabase) -> [(&str, &str); 3] {
     [
         ("SLIPWAY_ENV", "test"),
-        ("SESSION_SECRET", SECRET),
+        ("SESSION_SECRET", SESSION_SECRET),
         ("TEST_DATABASE_URL", database.url().expose_secret()),
     ]
 }

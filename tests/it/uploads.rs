@@ -39,6 +39,17 @@ impl App {
             .await?)
     }
 
+    /// What `GET` of the stored file answers.
+    async fn content(&self, upload: &Tus) -> Result<reqwest::Response> {
+        let url = format!("{}/api/v1/uploads/{}/content", self.site.url(), upload.id());
+        Ok(self
+            .http
+            .get(url)
+            .bearer_auth(&self.who.token)
+            .send()
+            .await?)
+    }
+
     /// `POST /files/` with some headers: the status and the problem's code.
     async fn announce(&self, headers: &[(&str, &str)]) -> Result<(u16, String)> {
         let mut request = self
@@ -88,16 +99,7 @@ async fn a_file_arrives_whole_is_inspected_and_comes_back_byte_for_byte() -> Res
         json["media_type"], "application/octet-stream",
         "the bytes are no text"
     );
-    let content = app
-        .http
-        .get(format!(
-            "{}/api/v1/uploads/{}/content",
-            app.site.url(),
-            upload.id()
-        ))
-        .bearer_auth(&app.who.token)
-        .send()
-        .await?;
+    let content = app.content(&upload).await?;
     assert_eq!(content.headers()["x-content-type-options"], "nosniff");
     assert_eq!(content.headers()["content-length"], "5000001");
     assert!(
@@ -316,16 +318,7 @@ async fn names_are_shown_and_saved_but_never_obeyed() -> Result<()> {
             .json(&format!("/api/v1/uploads/{}", upload.id()))
             .await?;
         assert_eq!(json["name"], name);
-        let content = app
-            .http
-            .get(format!(
-                "{}/api/v1/uploads/{}/content",
-                app.site.url(),
-                upload.id()
-            ))
-            .bearer_auth(&app.who.token)
-            .send()
-            .await?;
+        let content = app.content(&upload).await?;
         assert_eq!(content.status(), StatusCode::OK, "{given:?}");
     }
     Ok(())

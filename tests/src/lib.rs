@@ -11,5 +11,5 @@ mod server;
 mod tus;
 
 pub use live::Viewer;
-pub use server::{Site, Who, output_of, spawn};
+pub use server::{SESSION_SECRET, Site, Who, ask_to_go, output_of, spawn};
 pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LISTENING: &str = "listening on http://";
 
 /// Anything that is long enough; the tests have nothing to hide.
-const SESSION_SECRET: &str = "a-secret-for-tests-and-nothing-else";
+pub const SESSION_SECRET: &str = "a-secret-for-tests-and-nothing-else";
 
 /// An address and everything that is needed to serve it, running or not.
 pub struct Site {
@@ -166,7 +166,7 @@ impl Site {
     pub fn stop(&mut self) -> Result<(Duration, ExitStatus)> {
         let mut running = self.running.take().context("the server is not running")?;
         let began = Instant::now();
-        running.ask_to_go()?;
+        ask_to_go(&running.child)?;
         while began.elapsed() < PATIENCE {
             if let Some(status) = running.child.try_wait()? {
                 return Ok((began.elapsed(), status));
@@ -182,10 +182,8 @@ impl Site {
     /// # Errors
     /// When it is not running.
     pub fn ask_to_go(&self) -> Result<()> {
-        self.running
-            .as_ref()
-            .context("the server is not running")?
-            .ask_to_go()
+        let running = self.running.as_ref().context("the server is not running")?;
+        ask_to_go(&running.child)
     }
 
     /// Runs another `slipway` command on the same database; what it printed.
@@ -293,16 +291,13 @@ impl Site {
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(binary()?);
-        command
-            .args(arguments)
-            .current_dir(workspace())
-            .env_clear()
-            .env("SLIPWAY_ENV", "test")
-            .env("SESSION_SECRET", SESSION_SECRET)
-            .env("TEST_DATABASE_URL", self.database_url.expose_secret())
-            .envs(&self.settings)
-            .stdin(Stdio::null());
+        let environment = [
+            ("SLIPWAY_ENV", "test"),
+            ("SESSION_SECRET", SESSION_SECRET),
+            ("TEST_DATABASE_URL", self.database_url.expose_secret()),
+        ];
+        let mut command = command_of(arguments, &environment)?;
+        command.envs(&self.settings);
         Ok(command)
     }
 
@@ -328,14 +323,6 @@ impl Drop for Site {
 }
 
 impl Running {
-    fn ask_to_go(&self) -> Result<()> {
-        let asked = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
-            .status()?;
-        ensure!(asked.success(), "SIGTERM could not be sent");
-        Ok(())
-    }
-
     fn log(&self) -> String {
         self.log
             .lock()
@@ -387,6 +374,18 @@ fn binary() -> Result<PathBuf> {
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Asks a process to go (SIGTERM), as platforms do, and does not wait.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn ask_to_go(process: &Child) -> Result<()> {
+    let asked = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status()?;
+    ensure!(asked.success(), "SIGTERM could not be sent");
+    Ok(())
 }
 
 /// Runs `slipway` with these variables and no others; whatever comes of it.

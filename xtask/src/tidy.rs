@@ -48,6 +48,16 @@ struct Source {
     text: String,
 }
 
+#[cfg(test)]
+impl Source {
+    fn of(path: &str, text: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+}
+
 /// Prints every finding; true when there is none.
 pub(crate) fn report(workspace: &Workspace) -> Result<bool> {
     let sources = sources(&workspace.root)?;

@@ -112,6 +112,11 @@ impl Hub {
         }
     }
 
+    /// Whether anybody follows anything.
+    pub fn is_followed(&self) -> bool {
+        !self.topics().is_empty()
+    }
+
     /// The topics that somebody follows.
     pub fn followed(&self) -> Vec<Topic> {
         self.topics().keys().copied().collect()
@@ -241,7 +246,7 @@ mod tests {
         assert!(known(&hub, topic).is_some());
 
         hub.unfollow(topic, 1);
-        assert!(hub.latest(topic).is_none() && hub.followed().is_empty());
+        assert!(hub.latest(topic).is_none() && !hub.is_followed());
     }
 
     #[test]

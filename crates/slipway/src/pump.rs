@@ -61,7 +61,7 @@ impl Pump {
         let mut tell_at = Instant::now();
         let (db, hub) = (self.db.clone(), self.hub.clone());
         loop {
-            self.listener.set_watched(!self.hub.followed().is_empty());
+            self.listener.set_watched(self.hub.is_followed());
             tokio::select! {
                 topics = hub.wanted() => self.show(topics).await,
                 changes = async { sleep_until(tell_at).await; db.doorbell().changed().await } => {

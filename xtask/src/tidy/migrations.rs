@@ -144,20 +144,13 @@ mod tests {
         HEADS.iter().map(|head| format!("{head}said.\n")).collect()
     }
 
-    fn file(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
-    }
-
     fn judged(up: &str, others: &[(&str, &str)]) -> Vec<String> {
         let mut sources = vec![
-            file(&format!("{FOLDER}/up.sql"), up),
-            file(&format!("{FOLDER}/down.sql"), "DROP TABLE uploads;\n"),
-            file("migrations/README.md", "How to.\n"),
+            Source::of(&format!("{FOLDER}/up.sql"), up),
+            Source::of(&format!("{FOLDER}/down.sql"), "DROP TABLE uploads;\n"),
+            Source::of("migrations/README.md", "How to.\n"),
         ];
-        sources.extend(others.iter().map(|(path, text)| file(path, text)));
+        sources.extend(others.iter().map(|(path, text)| Source::of(path, text)));
         check(&sources).iter().map(ToString::to_string).collect()
     }
 
@@ -191,7 +184,7 @@ mod tests {
 
     #[test]
     fn missing_files_and_heads_are_named() {
-        let lonely = check(&[file("migrations/20260822101500_a/up.sql", &heads())]);
+        let lonely = check(&[Source::of("migrations/20260822101500_a/up.sql", &heads())]);
         assert_eq!(lonely.len(), 1);
         assert!(lonely[0].to_string().ends_with("no down.sql, add it"));
 

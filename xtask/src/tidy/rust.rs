@@ -56,11 +56,10 @@ mod tests {
     use crate::tidy::Source;
 
     fn judged(path: &str, text: &str) -> Vec<String> {
-        let source = Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
-        check(&source).iter().map(ToString::to_string).collect()
+        check(&Source::of(path, text))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]

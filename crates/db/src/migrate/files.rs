@@ -4,6 +4,7 @@
 //! Diesel does not show what it will run, and the hash must be of exactly that.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use diesel::migration::{Migration, MigrationSource};
 use diesel::pg::Pg;
@@ -63,14 +64,15 @@ pub(super) fn compiled_in() -> Result<Vec<File>, MigrateError> {
     Ok(files)
 }
 
-/// The versions of this binary and their hashes.
-pub(super) fn hashes() -> BTreeMap<String, Sha256Digest> {
+/// The versions of this binary and their hashes. Made once: readiness is asked for
+/// every few seconds, and the texts never change.
+pub(super) static HASHES: LazyLock<BTreeMap<String, Sha256Digest>> = LazyLock::new(|| {
     TEXTS
         .iter()
         .filter_map(|(name, text)| Some((name.split_once('_')?.0, text)))
         .map(|(version, text)| (version.to_owned(), sha256(text)))
         .collect()
-}
+});
 
 fn sha256(text: &str) -> Sha256Digest {
     Sha256Digest::from_bytes(Sha256::digest(text.as_bytes()).into())
@@ -88,7 +90,7 @@ mod tests {
             .iter()
             .map(|file| (file.version.clone(), file.sha256))
             .collect();
-        assert_eq!(hashes, super::hashes());
+        assert_eq!(hashes, *HASHES);
         assert_eq!(files.len(), TEXTS.len());
         assert!(files.iter().all(|file| !file.what.is_empty()));
     }

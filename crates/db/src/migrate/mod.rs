@@ -140,7 +140,7 @@ pub fn migrate_plan(approved: &ApprovedDatabase) -> Result<Vec<Planned>, Migrate
         "SET default_transaction_read_only = on; {}",
         run::Pace::RELEASE.session()
     ))?;
-    let state = state::compare(&mut connection, &files::hashes())?;
+    let state = state::compare(&mut connection, &files::HASHES)?;
     let pending = run::accept(&state)?;
     Ok(files
         .into_iter()

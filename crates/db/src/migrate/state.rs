@@ -44,9 +44,8 @@ impl Db {
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn migrations(&self) -> Result<Migrations, DbError> {
-        let compiled = files::hashes();
-        self.run("comparing the schema", move |connection| {
-            compare(connection, &compiled)
+        self.run("comparing the schema", |connection| {
+            compare(connection, &files::HASHES)
         })
         .await
     }

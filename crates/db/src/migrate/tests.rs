@@ -259,7 +259,7 @@ fn a_migrator_waits_for_another_of_its_database_and_for_no_other() {
         matches!(waited, Err(MigrateError::Locked { .. })),
         "{waited:?}"
     );
-    assert_eq!(meanwhile.unwrap().ran.len(), files::hashes().len());
+    assert_eq!(meanwhile.unwrap().ran.len(), files::HASHES.len());
     assert_eq!(versions_of(&afterwards.unwrap()), [ADDED]);
 }
 
@@ -320,7 +320,7 @@ fn a_plan_is_made_without_the_lock_and_without_writing() {
     let planned = migrate_plan(database.approved()).unwrap();
 
     let versions: Vec<String> = planned.iter().map(|plan| plan.version.clone()).collect();
-    assert_eq!(versions, files::hashes().into_keys().collect::<Vec<_>>());
+    assert_eq!(versions, files::HASHES.keys().cloned().collect::<Vec<_>>());
     assert!(planned[0].what.starts_with("accounts, and the three ways"));
     let tables = "SELECT relname::text AS value FROM pg_class \
                   WHERE relnamespace = 'public'::regnamespace";
