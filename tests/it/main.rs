@@ -8,6 +8,7 @@ mod live;
 mod migrations;
 mod pages;
 mod resume;
+mod stores;
 mod uploads;
 
 use std::time::Duration;

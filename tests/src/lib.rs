@@ -8,8 +8,10 @@
 
 mod live;
 mod server;
+mod storage;
 mod tus;
 
 pub use live::Viewer;
 pub use server::{SESSION_SECRET, Site, Who, ask_to_go, output_of, spawn};
+pub use storage::{STORES, Storage};
 pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

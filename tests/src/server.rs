@@ -109,6 +109,11 @@ impl Site {
         }
     }
 
+    /// Sets something for the starts to come.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Starts the server process again, at the same address.
     ///
     /// # Errors

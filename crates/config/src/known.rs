@@ -33,13 +33,15 @@ const U32: i64 = u32::MAX as i64;
 
 /// Every key, in the order in which they are explained. The bounds are those of
 /// the types in `settings.rs`, narrowed to what makes sense.
-pub(crate) const KEYS: [Key; 15] = [
+pub(crate) const KEYS: [Key; 17] = [
     key("server.bind", Kind::Address),
     key("server.port", Kind::Whole(0, U16)),
     key("server.workers", Kind::Whole(1, U16)),
     // With one connection a request that needs two waits for itself.
     key("database.pool_max", Kind::Whole(2, U32)),
-    key("uploads.store", Kind::Word(&["postgres"])),
+    key("uploads.store", Kind::Word(&["postgres", "disk"])),
+    key("uploads.disk_path", Kind::Text),
+    key("uploads.disk_durable", Kind::Flag),
     key("uploads.bytes_max", Kind::Whole(1, i64::MAX)),
     key("uploads.expires_after_seconds", Kind::Whole(1, U32)),
     key("jobs.inline", Kind::Flag),

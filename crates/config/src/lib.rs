@@ -32,5 +32,5 @@ pub use layers::Origin;
 pub use reasoning::Reasoning;
 pub use settings::{
     DatabaseSettings, Fault, Faults, JobSettings, LogFormat, LogSettings, ServerSettings,
-    SessionSettings, Settings, StoreKind, UploadSettings,
+    SessionSettings, Settings, UploadSettings,
 };

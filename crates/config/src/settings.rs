@@ -4,13 +4,13 @@
 //! environment directly, so that no error of the `config` crate can show one.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::ConfigError;
 use secrecy::SecretString;
 use serde::Deserialize;
-use slipway_core::ByteCount;
+use slipway_core::{ByteCount, StoreKind};
 
 use crate::layers::Layers;
 use crate::secrets::session_secret;
@@ -25,7 +25,7 @@ pub struct Settings {
     pub server: ServerSettings,
     /// The pool.
     pub database: DatabaseSettings,
-    /// Limits of uploads.
+    /// Where uploads are kept, and their limits.
     pub uploads: UploadSettings,
     /// The worker loop.
     pub jobs: JobSettings,
@@ -57,19 +57,13 @@ pub struct DatabaseSettings {
     pub pool_max: u32,
 }
 
-/// Where bytes are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoreKind {
-    /// In rows of the database.
-    Postgres,
-}
-
-/// Limits of uploads.
+/// Where uploads are kept, and their limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadSettings {
-    /// Where bytes are kept.
+    /// Where bytes of new uploads are kept; older ones stay where they are.
     pub store: StoreKind,
+    /// The folder of the disk store.
+    pub disk_path: PathBuf,
     /// The largest file that is taken.
     pub bytes_max: ByteCount,
     /// How long an unfinished upload waits for its sender.
@@ -151,7 +145,9 @@ struct Layered {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LayeredUploads {
-    store: StoreKind,
+    store: String,
+    disk_path: PathBuf,
+    disk_durable: bool,
     bytes_max: u64,
     expires_after_seconds: u32,
 }
@@ -232,12 +228,25 @@ fn shown(error: &ConfigError) -> Fault {
 
 impl Layered {
     /// What is sound by itself and wrong in this environment.
-    fn not_allowed_in(&self, environment: Environment) -> Option<Fault> {
-        (environment.is_deployed() && !self.sessions.secure_cookies).then(|| {
-            Fault(format!(
+    fn not_allowed_in(&self, environment: Environment) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if !environment.is_deployed() {
+            return faults;
+        }
+        if !self.sessions.secure_cookies {
+            faults.push(Fault(format!(
                 "sessions.secure_cookies is false, which {environment} does not allow"
-            ))
-        })
+            )));
+        }
+        // The disk of a dyno, as of most containers, is gone at the next restart,
+        // and with it files whose senders were told that they are safe.
+        if self.uploads.store == StoreKind::Disk.as_str() && !self.uploads.disk_durable {
+            faults.push(Fault(format!(
+                "uploads.store is disk, which {environment} does not allow unless the disk outlives \
+                 restarts and releases; if it does, set uploads.disk_durable = true, else use postgres"
+            )));
+        }
+        faults
     }
 
     fn into_settings(
@@ -249,12 +258,16 @@ impl Layered {
         let bytes_max = ByteCount::try_from(self.uploads.bytes_max).or(Err(Fault(
             "uploads.bytes_max is larger than any file can be".to_owned(),
         )))?;
+        let store = self.uploads.store.parse().or(Err(Fault(
+            "uploads.store is no place that there is".to_owned(),
+        )))?;
         Ok(Settings {
             environment,
             server: self.server,
             database: self.database,
             uploads: UploadSettings {
-                store: self.uploads.store,
+                store,
+                disk_path: self.uploads.disk_path,
                 bytes_max,
                 expires_after: seconds(self.uploads.expires_after_seconds),
             },

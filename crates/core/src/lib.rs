@@ -26,5 +26,5 @@ pub use progress::{
     AccountProgress, Epoch, InvalidTopic, JobProgress, JobSummary, Position, Progress, Seq, Topic,
     UploadProgress, UploadSummary, milliseconds_left,
 };
-pub use upload::UploadState;
+pub use upload::{StoreKind, UploadState};
 pub use words::UnknownWord;

@@ -1,6 +1,7 @@
-//! What an upload can be, and which moves between its states are legal.
+//! What an upload can be, which moves between its states are legal, and the names
+//! of the places where bytes are kept.
 //!
-//! It never says how bytes arrive or where they are kept.
+//! It never says how bytes arrive or how a place keeps them.
 
 use crate::words::words;
 
@@ -17,6 +18,16 @@ words! {
         Failed = "failed",
         /// Was not finished in time; its bytes are gone.
         Expired = "expired",
+    }
+}
+
+words! {
+    /// Where the bytes of a file are kept; fixed when the file is announced.
+    StoreKind("store") {
+        /// In rows of the database.
+        Postgres = "postgres",
+        /// In files below a folder.
+        Disk = "disk",
     }
 }
 

@@ -1,25 +1,81 @@
-//! Bytes of files that are kept in Postgres: read and sweep.
+//! Bytes of files that are kept in Postgres: write ahead, read and sweep.
 //!
-//! It never writes a chunk: that is one transaction with the upload's advance.
+//! It never moves an offset: a chunk that belongs to a file is written in one
+//! transaction with the upload's advance.
 
+use bytes::Bytes;
 use diesel::prelude::*;
-use slipway_core::{ByteCount, UploadId, UploadState};
+use slipway_core::{ByteCount, StoreKind, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::schema::{chunks, uploads};
-use crate::{Db, DbError};
+use crate::{Claim, Db, DbError};
 
 /// Some bytes of a file, as they were stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Where in the file they begin.
     pub start: ByteCount,
-    /// The bytes.
-    pub data: Vec<u8>,
+    /// The bytes; at least one, at most 8 MiB.
+    pub data: Bytes,
+}
+
+pub(crate) fn insert_in_txn(
+    connection: &mut PgConnection,
+    id: UploadId,
+    chunk: &Chunk,
+) -> QueryResult<()> {
+    diesel::insert_into(chunks::table)
+        .values((
+            chunks::upload_id.eq(id.to_uuid()),
+            chunks::start_byte.eq(chunk.start.to_i64()),
+            chunks::data.eq(&chunk.data[..]),
+        ))
+        .execute(connection)?;
+    Ok(())
+}
+
+/// Deletes the chunks that begin at or after the end of the stored bytes.
+pub(crate) fn delete_ahead_in_txn(
+    connection: &mut PgConnection,
+    id: UploadId,
+    stored: i64,
+) -> QueryResult<()> {
+    let ahead = chunks::table
+        .filter(chunks::upload_id.eq(id.to_uuid()))
+        .filter(chunks::start_byte.ge(stored));
+    diesel::delete(ahead).execute(connection)?;
+    Ok(())
 }
 
 impl Db {
+    /// Writes bytes beyond the stored ones, without moving the upload; `false`
+    /// when the claim no longer holds. They become part of the file when the upload
+    /// advances past them, and are gone with the next claim if it never does.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn chunk_write_ahead(&self, claim: &Claim, chunk: Chunk) -> Result<bool, DbError> {
+        let (id, writer) = (claim.id(), claim.writer());
+        self.run("writing ahead", move |connection| {
+            // The lock makes a newer claim wait for this, and then delete it.
+            let mine = uploads::table
+                .find(id.to_uuid())
+                .filter(uploads::writer.eq(writer))
+                .select(uploads::id)
+                .for_no_key_update()
+                .first::<Uuid>(connection)
+                .optional()?;
+            if mine.is_none() {
+                return Ok(false);
+            }
+            insert_in_txn(connection, id, &chunk)?;
+            Ok(true)
+        })
+        .await
+    }
+
     /// The chunk that holds byte `at` of a file; `None` past its end.
     ///
     /// # Errors
@@ -36,6 +92,7 @@ impl Db {
             let Some((start, data)) = found else {
                 return Ok(None);
             };
+            let data = Bytes::from(data);
             let start = crate::uploads::bytes(start)?;
             let holds = usize::try_from(at.since(start)).is_ok_and(|skip| skip < data.len());
             Ok(holds.then_some(Chunk { start, data }))
@@ -68,6 +125,51 @@ impl Db {
         .await
     }
 
+    /// Removed and expired uploads, at most `limit`, whose bytes are still in this
+    /// store outside the database. Neither state is ever left, so what is told here
+    /// may be deleted at any later time.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_unswept(
+        &self,
+        store: StoreKind,
+        limit: u16,
+    ) -> Result<Vec<UploadId>, DbError> {
+        self.run("finding what is to be swept", move |connection| {
+            let ids: Vec<Uuid> = uploads::table
+                .filter(uploads::swept_at.is_null())
+                // Spelt as in the index, which is used only then.
+                .filter(uploads::store.ne(StoreKind::Postgres.as_str()))
+                .filter(uploads::store.eq(store.as_str()))
+                .filter(
+                    uploads::removed_at
+                        .is_not_null()
+                        .or(uploads::state.eq(UploadState::Expired.as_str())),
+                )
+                .select(uploads::id)
+                .limit(limit.into())
+                .load(connection)?;
+            Ok(ids.into_iter().map(UploadId::from_uuid).collect())
+        })
+        .await
+    }
+
+    /// Notes that the bytes of these uploads are gone from their store.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_swept(&self, ids: Vec<UploadId>) -> Result<(), DbError> {
+        self.run("noting what was swept", move |connection| {
+            let ids: Vec<Uuid> = ids.into_iter().map(UploadId::to_uuid).collect();
+            diesel::update(uploads::table.filter(uploads::id.eq_any(ids)))
+                .set(uploads::swept_at.eq(OffsetDateTime::now_utc()))
+                .execute(connection)?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Forgets rows of uploads that were removed before `before` and whose bytes
     /// are swept; until then they answer "gone" instead of "unknown".
     ///
@@ -79,7 +181,12 @@ impl Db {
             diesel::delete(
                 uploads::table
                     .filter(uploads::removed_at.lt(before))
-                    .filter(diesel::dsl::not(diesel::dsl::exists(unswept))),
+                    .filter(diesel::dsl::not(diesel::dsl::exists(unswept)))
+                    .filter(
+                        uploads::store
+                            .eq(StoreKind::Postgres.as_str())
+                            .or(uploads::swept_at.is_not_null()),
+                    ),
             )
             .execute(connection)
         })

@@ -69,6 +69,8 @@ diesel::table! {
         finished_at -> Nullable<Timestamptz>,
         expires_at -> Nullable<Timestamptz>,
         removed_at -> Nullable<Timestamptz>,
+        store -> Text,
+        swept_at -> Nullable<Timestamptz>,
     }
 }
 

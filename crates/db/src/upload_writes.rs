@@ -7,14 +7,16 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use slipway_core::{ByteCount, Sha256Digest, Topic, UploadId, UploadState};
+use slipway_core::{ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::chunks::{delete_ahead_in_txn, insert_in_txn};
+use crate::error::word;
 use crate::jobs::enqueue_inspection_in_txn;
-use crate::schema::{chunks, uploads};
+use crate::schema::uploads;
 use crate::uploads::{UploadRow, bytes, touch_account_in_txn};
-use crate::{Db, DbError, Upload};
+use crate::{Chunk, Db, DbError, Upload};
 
 /// Leave to advance one upload, until a newer connection claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +26,23 @@ pub struct Claim {
     stored: ByteCount,
     total: Option<ByteCount>,
     rate: Option<u64>,
+    store: StoreKind,
 }
 
 impl Claim {
     /// The upload.
     pub fn id(&self) -> UploadId {
         self.id
+    }
+
+    /// Which connection holds it; each newer one has a greater number.
+    pub fn writer(&self) -> i64 {
+        self.writer
+    }
+
+    /// Where the bytes are kept.
+    pub fn store(&self) -> StoreKind {
+        self.store
     }
 
     /// Bytes that are durable.
@@ -68,11 +81,14 @@ pub enum Taken {
     Missing,
 }
 
-/// One step of an upload: bytes, and what is true once they are durable.
+/// One step of an upload: how far, and what is true of the bytes up to there.
 #[derive(Debug)]
 pub struct Advance {
-    /// The bytes that follow the stored ones; at least one, at most 8 MiB.
-    pub data: Vec<u8>,
+    /// Where it leads: beyond the stored bytes. All up to here must be durable, but
+    /// for those of `chunk`.
+    pub to: ByteCount,
+    /// Bytes that the database keeps, stored in the same transaction.
+    pub chunk: Option<Chunk>,
     /// The hash of all bytes so far, not yet finished.
     pub hash_state: Vec<u8>,
     /// Bytes per second, lately.
@@ -121,10 +137,13 @@ impl Db {
                 uploads::total_bytes,
                 uploads::hash_state,
                 uploads::rate,
+                uploads::store,
             ))
-            .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>)>(connection)
+            .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>, String)>(connection)
             .optional()?;
-            if let Some((writer, total, hash_state, rate)) = claimed {
+            if let Some((writer, total, hash_state, rate, store)) = claimed {
+                // What an earlier connection wrote ahead and never made part of the file.
+                delete_ahead_in_txn(connection, id, from.to_i64())?;
                 let total = total.map(bytes).transpose()?;
                 let claim = Claim {
                     id,
@@ -132,6 +151,7 @@ impl Db {
                     stored: from,
                     total,
                     rate: rate.map(i64::unsigned_abs),
+                    store: word(&store)?,
                 };
                 return Ok(Claimed::Yes(claim, hash_state));
             }
@@ -168,8 +188,8 @@ impl Db {
         .await
     }
 
-    /// Stores bytes and moves the upload behind them, in one transaction; with
-    /// the last of them it is stored and its inspection enqueued.
+    /// Moves the upload, and stores the bytes that the database keeps, in one
+    /// transaction; at its end it is stored and its inspection enqueued.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping. After an error the caller cannot
@@ -177,21 +197,12 @@ impl Db {
     pub async fn upload_advance(&self, claim: Claim, step: Advance) -> Result<Advanced, DbError> {
         let outcome = self
             .run("advancing an upload", move |connection| {
-                let length = u64::try_from(step.data.len()).unwrap_or(u64::MAX);
-                let to = claim
-                    .stored
-                    .checked_add(length)
-                    .ok_or(diesel::result::Error::RollbackTransaction)?;
-                let Some(owner) = advance_in_txn(connection, &claim, &step, to)? else {
+                let Some(owner) = advance_in_txn(connection, &claim, &step)? else {
                     return Ok(None);
                 };
-                diesel::insert_into(chunks::table)
-                    .values((
-                        chunks::upload_id.eq(claim.id.to_uuid()),
-                        chunks::start_byte.eq(claim.stored.to_i64()),
-                        chunks::data.eq(step.data),
-                    ))
-                    .execute(connection)?;
+                if let Some(chunk) = &step.chunk {
+                    insert_in_txn(connection, claim.id, chunk)?;
+                }
                 let mut changed = vec![Topic::Upload(claim.id)];
                 if step.whole.is_some() {
                     let job = enqueue_inspection_in_txn(connection, claim.id)?;
@@ -200,7 +211,7 @@ impl Db {
                 }
                 Ok(Some((
                     Claim {
-                        stored: to,
+                        stored: step.to,
                         ..claim
                     },
                     changed,
@@ -220,7 +231,6 @@ fn advance_in_txn(
     connection: &mut PgConnection,
     claim: &Claim,
     step: &Advance,
-    to: ByteCount,
 ) -> QueryResult<Option<Uuid>> {
     // The WHERE clause is the lock: of two connections with the same bytes only
     // the newer claim still matches a row.
@@ -233,7 +243,7 @@ fn advance_in_txn(
     let moved = match &step.whole {
         None => diesel::update(mine)
             .set((
-                uploads::stored_bytes.eq(to.to_i64()),
+                uploads::stored_bytes.eq(step.to.to_i64()),
                 uploads::hash_state.eq(&step.hash_state),
                 uploads::rate.eq(step.rate.and_then(|rate| i64::try_from(rate).ok())),
                 uploads::seq.eq(uploads::seq + 1),
@@ -242,7 +252,7 @@ fn advance_in_txn(
             .get_result(connection),
         Some(sha256) => diesel::update(mine)
             .set((
-                uploads::stored_bytes.eq(to.to_i64()),
+                uploads::stored_bytes.eq(step.to.to_i64()),
                 uploads::state.eq(UploadState::Stored.as_str()),
                 uploads::sha256.eq(sha256.as_bytes().as_slice()),
                 uploads::hash_state.eq(None::<Vec<u8>>),

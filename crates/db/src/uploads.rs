@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use slipway_core::{AccountId, ByteCount, JobId, Sha256Digest, Topic, UploadId, UploadState};
+use slipway_core::{
+    AccountId, ByteCount, JobId, Sha256Digest, StoreKind, Topic, UploadId, UploadState,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -51,6 +53,8 @@ pub struct Upload {
     pub expires_at: Option<OffsetDateTime>,
     /// When it was removed.
     pub removed_at: Option<OffsetDateTime>,
+    /// Where its bytes are.
+    pub store: StoreKind,
 }
 
 /// An upload to be.
@@ -68,6 +72,8 @@ pub struct NewUpload {
     pub metadata: String,
     /// Size.
     pub total: ByteCount,
+    /// Where its bytes will be.
+    pub store: StoreKind,
     /// How long its sender may stay away.
     pub expires_after: Duration,
     /// The SHA-256 of a file without bytes: such a file is whole at once.
@@ -93,6 +99,7 @@ pub(crate) struct UploadRow {
     finished_at: Option<OffsetDateTime>,
     expires_at: Option<OffsetDateTime>,
     removed_at: Option<OffsetDateTime>,
+    store: String,
 }
 
 impl UploadRow {
@@ -117,6 +124,7 @@ impl UploadRow {
             finished_at: self.finished_at,
             expires_at: self.expires_at,
             removed_at: self.removed_at,
+            store: word(&self.store)?,
         })
     }
 }
@@ -158,6 +166,7 @@ impl Db {
                         uploads::metadata.eq(new.metadata),
                         uploads::state.eq(state.as_str()),
                         uploads::total_bytes.eq(new.total.to_i64()),
+                        uploads::store.eq(new.store.as_str()),
                         uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
                         uploads::finished_at.eq(whole.then_some(now)),
                         uploads::expires_at.eq((!whole).then(|| now + new.expires_after)),

@@ -1,5 +1,5 @@
-//! The one room for computation that would keep a request thread from serving:
-//! hashing of files, hashing of passwords.
+//! The one room for what would keep a request thread from serving: hashing of files,
+//! hashing of passwords, reading and writing of files.
 //!
 //! It never touches the database; that has a gate of its own.
 
@@ -16,6 +16,10 @@ const PASSWORDS_AT_ONCE: usize = 2;
 /// last of 64 waits two seconds. More are told to come back.
 const PASSWORDS_WAITING_MAX: usize = 64;
 
+/// Pieces of work on files at once. They wait for the disk more than they compute, and
+/// a disk does several things at once; beyond this they would wait there instead.
+const DISK_AT_ONCE: usize = 8;
+
 /// Too many wait already.
 #[derive(Debug, thiserror::Error)]
 #[error("too many sign-ins are waiting")]
@@ -25,6 +29,7 @@ pub(crate) struct Crowded;
 #[derive(Clone)]
 pub(crate) struct Compute {
     hashes: Arc<Semaphore>,
+    disk: Arc<Semaphore>,
     passwords: Arc<Semaphore>,
     passwords_waiting: Arc<Semaphore>,
 }
@@ -34,6 +39,7 @@ impl Compute {
     pub(crate) fn new(threads: usize) -> Self {
         Self {
             hashes: Arc::new(Semaphore::new(threads.max(1))),
+            disk: Arc::new(Semaphore::new(DISK_AT_ONCE)),
             passwords: Arc::new(Semaphore::new(PASSWORDS_AT_ONCE)),
             passwords_waiting: Arc::new(Semaphore::new(PASSWORDS_WAITING_MAX)),
         }
@@ -45,6 +51,15 @@ impl Compute {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         run(&self.hashes, work).await
+    }
+
+    /// Runs a piece of work on files: about a millisecond for each MiB, some more for
+    /// what must be on the disk.
+    pub(crate) async fn disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        run(&self.disk, work).await
     }
 
     /// Runs a piece of password hashing: tens of milliseconds. Refuses with

@@ -8,7 +8,8 @@
 //! - Nothing here knows HTTP, a status code or a header; nothing writes SQL.
 //! - No database connection is held while bytes arrive or a job works.
 //! - Blocking or heavy computation happens in `compute.rs` alone, under a bound.
-//! - A byte that was acknowledged is durable.
+//! - A byte that was acknowledged is durable, in whichever store it is.
+//! - A store removes only what belongs to removed or expired uploads.
 
 mod access;
 mod accounts;
@@ -17,6 +18,7 @@ mod compute;
 mod jobs;
 mod secret;
 mod speed;
+mod stores;
 mod uploads;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub use uploads::{
 pub struct Ingest {
     db: Db,
     compute: compute::Compute,
+    stores: Arc<stores::Stores>,
     settings: Arc<Settings>,
     /// Told when this process has enqueued a job, so that its worker need not
     /// wait for its next look.
@@ -47,9 +50,12 @@ pub struct Ingest {
 impl Ingest {
     /// The use cases on a database.
     pub fn new(db: Db, settings: Arc<Settings>) -> Self {
+        let compute = compute::Compute::new(settings.server.workers.into());
+        let stores = stores::Stores::new(&db, &compute, &settings.uploads);
         Self {
             db,
-            compute: compute::Compute::new(settings.server.workers.into()),
+            compute,
+            stores: Arc::new(stores),
             settings,
             enqueued: Arc::default(),
         }

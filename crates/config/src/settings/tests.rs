@@ -5,7 +5,7 @@ use super::*;
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// The repository's own `config/` folder: what is shipped is what is tested.
-fn folder() -> std::path::PathBuf {
+fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
 }
 
@@ -116,6 +116,26 @@ fn a_deployed_environment_insists_on_secure_cookies() {
     ]));
 
     assert!(told.contains("secure_cookies"), "{told}");
+}
+
+#[test]
+fn a_deployed_environment_takes_no_disk_that_nobody_declared_durable() {
+    let on_disk = |environment, durable| {
+        Environ::from([
+            ("SLIPWAY_ENV", environment),
+            ("SESSION_SECRET", SECRET),
+            ("SLIPWAY__UPLOADS__STORE", "disk"),
+            ("SLIPWAY__UPLOADS__DISK_DURABLE", durable),
+        ])
+    };
+
+    let told = faults(on_disk("production", "false"));
+
+    assert!(told.contains("uploads.disk_durable = true"), "{told}");
+    for (environment, durable) in [("production", "true"), ("development", "false")] {
+        let settings = Settings::load(&on_disk(environment, durable), &folder()).unwrap();
+        assert_eq!(settings.uploads.store, StoreKind::Disk, "{environment}");
+    }
 }
 
 #[test]

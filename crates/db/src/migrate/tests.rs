@@ -1,5 +1,6 @@
 //! The promises of a migrator, kept on a real server.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -99,6 +100,23 @@ fn whole(database: &TestDatabase) -> Vec<String> {
         .unwrap()
 }
 
+/// Takes back this migration and all later ones, as if they had never run.
+fn take_back_to(database: &TestDatabase, version: &str) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    let mut changes: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && path.file_name().unwrap() >= OsStr::new(version))
+        .collect();
+    changes.sort();
+    for change in changes.iter().rev() {
+        let down = std::fs::read_to_string(change.join("down.sql")).unwrap();
+        database.execute(&down).unwrap();
+    }
+    let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{version}'");
+    database.execute(&forget).unwrap();
+}
+
 #[test]
 fn each_migration_is_recorded_with_the_hash_of_what_ran() {
     let database = TestDatabase::create().unwrap();
@@ -126,12 +144,7 @@ fn each_migration_is_recorded_with_the_hash_of_what_ran() {
 fn what_ran_before_there_were_records_is_filled_in_when_they_appear() {
     let database = TestDatabase::create().unwrap();
     let before = whole(&database);
-    database
-        .execute(
-            "DROP TABLE slipway_migrations; \
-             DELETE FROM __diesel_schema_migrations WHERE version >= '20261122110000'",
-        )
-        .unwrap();
+    take_back_to(&database, "20261122110000");
 
     migrate(database.approved()).unwrap();
 

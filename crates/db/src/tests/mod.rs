@@ -8,14 +8,16 @@ mod uploads;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use slipway_core::{
-    AccountId, ByteCount, JobState, Progress, Role, Sha256Digest, Topic, UploadId, UploadState,
+    AccountId, ByteCount, JobState, Progress, Role, Sha256Digest, StoreKind, Topic, UploadId,
+    UploadState,
 };
 
 use crate::testing::TestDatabase;
 use crate::{
-    Advance, Advanced, Changes, Claim, Claimed, Db, Heard, Job, JobChange, Listener, NewAccount,
-    NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
+    Advance, Advanced, Changes, Chunk, Claim, Claimed, Db, Heard, Job, JobChange, Listener,
+    NewAccount, NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -56,6 +58,7 @@ impl Bench {
             media_type: None,
             metadata: String::new(),
             total: ByteCount::from_u32(bytes),
+            store: StoreKind::Postgres,
             expires_after: WEEK,
             whole: None,
         };
@@ -79,13 +82,22 @@ impl Bench {
     async fn advance(&self, claim: Claim, data: &[u8], whole: bool) -> Claim {
         match self
             .db
-            .upload_advance(claim, step(data, whole))
+            .upload_advance(claim.clone(), step(&claim, data, whole))
             .await
             .unwrap()
         {
             Advanced::Yes(claim) => claim,
             Advanced::Superseded => panic!("superseded"),
         }
+    }
+
+    /// Writes bytes beyond the stored ones; whether the claim still held.
+    async fn write_ahead(&self, claim: &Claim, at: u32, data: &'static [u8]) -> bool {
+        let chunk = Chunk {
+            start: ByteCount::from_u32(at),
+            data: Bytes::from_static(data),
+        };
+        self.db.chunk_write_ahead(claim, chunk).await.unwrap()
     }
 
     /// A file that is whole, and whose inspection waits.
@@ -111,9 +123,15 @@ impl Bench {
     }
 }
 
-fn step(data: &[u8], whole: bool) -> Advance {
+/// The next bytes, kept in the database.
+fn step(claim: &Claim, data: &[u8], whole: bool) -> Advance {
+    let start = claim.stored();
     Advance {
-        data: data.to_vec(),
+        to: start.checked_add(data.len() as u64).unwrap(),
+        chunk: Some(Chunk {
+            start,
+            data: Bytes::copy_from_slice(data),
+        }),
         hash_state: vec![1, 2, 3],
         rate: Some(1000),
         whole: whole.then_some(WHOLE),

@@ -15,7 +15,7 @@ async fn progress_is_the_row_and_its_position_rises_with_every_change() {
     let claim = bench.claim(id, 0).await;
     bench
         .db
-        .upload_advance(claim, step(b"abc", false))
+        .upload_advance(claim.clone(), step(&claim, b"abc", false))
         .await
         .unwrap();
 
@@ -88,13 +88,13 @@ async fn the_doorbell_rings_after_a_change_and_not_without_one() {
     let new = bench.claim(id, 0).await;
     bench
         .db
-        .upload_advance(old, step(b"abc", false))
+        .upload_advance(old.clone(), step(&old, b"abc", false))
         .await
         .unwrap();
 
     bench
         .db
-        .upload_advance(new, step(b"ab", false))
+        .upload_advance(new.clone(), step(&new, b"ab", false))
         .await
         .unwrap();
 

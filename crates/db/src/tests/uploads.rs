@@ -26,7 +26,7 @@ async fn bytes_and_offset_move_together_and_the_last_ones_enqueue_the_inspection
         .unwrap()
         .unwrap();
     assert_eq!(
-        (second.start.to_u64(), second.data.as_slice()),
+        (second.start.to_u64(), &second.data[..]),
         (3, b"de".as_slice())
     );
     assert_eq!(
@@ -49,21 +49,21 @@ async fn a_superseded_writer_moves_nothing() {
 
     let late = bench
         .db
-        .upload_advance(old.clone(), step(b"late", false))
+        .upload_advance(old.clone(), step(&old, b"late", false))
         .await
         .unwrap();
     assert_eq!((late, bench.stored(id).await), (Advanced::Superseded, 0));
 
     let fresh = bench
         .db
-        .upload_advance(new, step(b"fresh", false))
+        .upload_advance(new.clone(), step(&new, b"fresh", false))
         .await
         .unwrap();
     assert!(matches!(fresh, Advanced::Yes(_)));
 
     let later = bench
         .db
-        .upload_advance(old, step(b"later", false))
+        .upload_advance(old.clone(), step(&old, b"later", false))
         .await
         .unwrap();
     assert_eq!((later, bench.stored(id).await), (Advanced::Superseded, 5));
@@ -87,7 +87,7 @@ async fn looking_at_an_upload_supersedes_its_writer_but_a_wrong_offset_does_not(
     assert!(matches!(taken, Taken::Is(upload) if upload.stored.to_u64() == 3));
     let late = bench
         .db
-        .upload_advance(claim, step(b"def", false))
+        .upload_advance(claim.clone(), step(&claim, b"def", false))
         .await
         .unwrap();
     assert_eq!(late, Advanced::Superseded);
@@ -110,8 +110,12 @@ async fn of_two_connections_with_the_same_bytes_exactly_one_wins() {
         let [first, second] = claims;
 
         let (first, second) = join(
-            bench.db.upload_advance(first, step(b"abc", true)),
-            bench.db.upload_advance(second, step(b"abc", true)),
+            bench
+                .db
+                .upload_advance(first.clone(), step(&first, b"abc", true)),
+            bench
+                .db
+                .upload_advance(second.clone(), step(&second, b"abc", true)),
         )
         .await;
 
@@ -135,7 +139,7 @@ async fn a_removed_upload_is_superseded_swept_and_at_last_forgotten() {
     assert!(!bench.db.upload_remove(id).await.unwrap());
     let late = bench
         .db
-        .upload_advance(claim, step(b"def", true))
+        .upload_advance(claim.clone(), step(&claim, b"def", true))
         .await
         .unwrap();
     assert_eq!(late, Advanced::Superseded);
@@ -159,7 +163,7 @@ async fn only_unfinished_uploads_expire() {
     let claim = bench.claim(finished, 0).await;
     bench
         .db
-        .upload_advance(claim, step(b"abc", true))
+        .upload_advance(claim.clone(), step(&claim, b"abc", true))
         .await
         .unwrap();
     bench.database.execute("UPDATE uploads SET created_at = created_at - interval '1 year', expires_at = expires_at - interval '1 year'").unwrap();
@@ -174,4 +178,86 @@ async fn only_unfinished_uploads_expire() {
         0,
         "the finished file keeps its bytes"
     );
+}
+
+#[tokio::test]
+async fn what_was_written_ahead_is_part_of_the_file_once_the_upload_passes_it() {
+    let bench = bench().await;
+    let id = bench.upload_of(8).await;
+    let claim = bench.claim(id, 0).await;
+
+    assert!(bench.write_ahead(&claim, 0, b"abc").await);
+    assert!(bench.write_ahead(&claim, 3, b"de").await);
+    assert_eq!(bench.stored(id).await, 0);
+    let mut step = step(&claim, b"fg", false);
+    step.to = ByteCount::from_u32(7);
+    step.chunk.as_mut().unwrap().start = ByteCount::from_u32(5);
+    let advanced = bench.db.upload_advance(claim, step).await.unwrap();
+
+    assert!(matches!(advanced, Advanced::Yes(claim) if claim.stored().to_u64() == 7));
+    for (at, data) in [(0, "abc"), (4, "de"), (6, "fg")] {
+        let chunk = bench.db.chunk_read(id, ByteCount::from_u32(at)).await;
+        assert_eq!(chunk.unwrap().unwrap().data, data, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_ahead_and_given_up_is_gone_with_the_next_claim() {
+    let bench = bench().await;
+    let id = bench.upload_of(6).await;
+    let old = bench.claim(id, 0).await;
+    let old = bench.advance(old, b"abc", false).await;
+    assert!(bench.write_ahead(&old, 3, b"xy").await);
+
+    let new = bench.claim(id, 3).await;
+
+    assert!(!bench.write_ahead(&old, 5, b"z").await, "it is superseded");
+    bench.advance(new, b"def", true).await;
+    let chunk = bench.db.chunk_read(id, ByteCount::from_u32(4)).await;
+    assert_eq!(chunk.unwrap().unwrap().data, "def");
+}
+
+#[tokio::test]
+async fn only_removed_and_expired_uploads_are_offered_for_sweeping() {
+    let bench = bench().await;
+    let ids = [bench.upload_of(3).await, bench.upload_of(3).await];
+    let (kept, removed) = (bench.stored_file().await, bench.stored_file().await);
+    bench
+        .database
+        .execute("UPDATE uploads SET store = 'disk'")
+        .unwrap();
+    let unswept = async || {
+        let unswept = bench.db.upload_unswept(StoreKind::Disk, 10).await;
+        unswept.unwrap()
+    };
+    assert_eq!(unswept().await, []);
+
+    bench.db.upload_remove(removed).await.unwrap();
+    bench.database.execute(&format!("UPDATE uploads SET created_at = created_at - interval '1 year', expires_at = expires_at - interval '1 year' WHERE id <> '{}'", ids[0])).unwrap();
+    bench.db.upload_expire().await.unwrap();
+
+    let mut offered = unswept().await;
+    offered.sort();
+    assert_eq!(offered, [ids[1], removed]);
+    bench.db.upload_swept(offered).await.unwrap();
+    assert_eq!(unswept().await, []);
+    let upload = bench.db.upload_get(kept).await.unwrap().unwrap();
+    assert_eq!(upload.state, UploadState::Stored);
+}
+
+#[tokio::test]
+async fn an_upload_is_not_forgotten_before_its_store_was_swept() {
+    let bench = bench().await;
+    let id = bench.upload_of(3).await;
+    bench
+        .database
+        .execute("UPDATE uploads SET store = 'disk'")
+        .unwrap();
+    bench.db.upload_remove(id).await.unwrap();
+    let tomorrow = time::OffsetDateTime::now_utc() + time::Duration::DAY;
+
+    assert_eq!(bench.db.upload_forget(tomorrow).await.unwrap(), 0);
+
+    bench.db.upload_swept(vec![id]).await.unwrap();
+    assert_eq!(bench.db.upload_forget(tomorrow).await.unwrap(), 1);
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use slipway_db::DbError;
+use slipway_core::StoreKind;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
@@ -13,10 +13,7 @@ use crate::Ingest;
 /// Pause between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
 
-/// Chunks deleted in one transaction: 64 MiB at most, well under a second.
-const SWEEP_CHUNKS: u16 = 64;
-
-/// Transactions of sweeping in one round, so that other work gets its turn.
+/// Steps of sweeping a store in one round, so that other work gets its turn.
 const SWEEPS_A_ROUND: usize = 50;
 
 /// How long a removed upload answers "gone" before it is unknown.
@@ -29,8 +26,9 @@ const ROUNDS_BETWEEN_SLOW: u32 = 720;
 pub(super) async fn run(ingest: &Ingest, mut stop: watch::Receiver<bool>) {
     let mut round: u32 = 0;
     while !*stop.borrow() {
-        if let Err(error) = tidy_up(ingest, round.is_multiple_of(ROUNDS_BETWEEN_SLOW)).await {
-            tracing::warn!(%error, "tidying up failed; it is tried again");
+        if let Err(fault) = tidy_up(ingest, round.is_multiple_of(ROUNDS_BETWEEN_SLOW)).await {
+            let fault = format!("{fault:#}");
+            tracing::warn!(fault, "tidying up failed; it is tried again");
         }
         round = round.wrapping_add(1);
         // An error means that nobody can stop us any more: then it is time too.
@@ -41,7 +39,7 @@ pub(super) async fn run(ingest: &Ingest, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn tidy_up(ingest: &Ingest, slow: bool) -> Result<(), DbError> {
+async fn tidy_up(ingest: &Ingest, slow: bool) -> anyhow::Result<()> {
     let abandoned = ingest.db.job_abandon().await?;
     if abandoned > 0 {
         tracing::warn!(
@@ -53,9 +51,12 @@ async fn tidy_up(ingest: &Ingest, slow: bool) -> Result<(), DbError> {
     if expired > 0 {
         tracing::info!(expired, "{expired} unfinished uploads expired");
     }
-    for _ in 0..SWEEPS_A_ROUND {
-        if ingest.db.chunk_sweep(SWEEP_CHUNKS).await? == 0 {
-            break;
+    for kind in StoreKind::ALL {
+        let store = ingest.stores.of(*kind);
+        for _ in 0..SWEEPS_A_ROUND {
+            if store.sweep().await? == 0 {
+                break;
+            }
         }
     }
     if slow {

@@ -3,7 +3,7 @@
 //!
 //! It never changes a byte, and a checkpoint lets the next attempt go on.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -103,26 +103,19 @@ impl Inspection {
     }
 
     async fn read_on(mut self, ingest: &Ingest, upload: &Upload) -> Result<Self, Interrupted> {
-        let chunk = ingest
-            .db
-            .chunk_read(upload.id, self.at)
-            .await
-            .context("reading a chunk")?;
-        let chunk = chunk
-            .filter(|chunk| chunk.start == self.at)
-            .ok_or_else(|| anyhow!("byte {} of upload {} is not there", self.at, upload.id))?;
-        let length = u64::try_from(chunk.data.len()).context("measuring a chunk")?;
-        let wanted = HEAD_BYTES
-            .saturating_sub(self.head.len())
-            .min(chunk.data.len());
-        self.head.extend_from_slice(&chunk.data[..wanted]);
+        let store = ingest.stores.of(upload.store);
+        let left = upload.stored.since(self.at);
+        let data = store.read(upload.id, self.at, left).await?;
+        let length = u64::try_from(data.len()).context("measuring some bytes")?;
+        let wanted = HEAD_BYTES.saturating_sub(self.head.len()).min(data.len());
+        self.head.extend_from_slice(&data[..wanted]);
         self.at = self
             .at
             .checked_add(length)
             .context("a file that is too large")?;
         let scanned = ingest.compute.hash(move || {
-            self.checksum.update(&chunk.data);
-            self.text.update(&chunk.data);
+            self.checksum.update(&data);
+            self.text.update(&data);
             self
         });
         Ok(scanned.await?)

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::try_join;
 use slipway_core::{ByteCount, UploadId, UploadState};
-use slipway_db::{Advance, Advanced, Claim, Claimed, Upload};
+use slipway_db::{Advanced, Claim, Claimed, Upload};
 use tokio::time::Instant;
 
-use super::gather::{End, Gathered, Gatherer};
+use super::gather::{End, GATHER_TIME, Gathered, Gatherer};
 use crate::Ingest;
 use crate::checksum::Checksum;
 use crate::speed::Speed;
+use crate::stores::{BlobStore, Step, Written};
 
 /// Why bytes were not taken, or not all of them. Each variant is a decision some
 /// caller makes; the rest is a fault.
@@ -92,12 +93,16 @@ impl Ingest {
         }
         let checksum = self.checksum_so_far(&claim, saved.as_deref()).await?;
         let speed = Speed::going_on_from(claim.rate());
+        let now = Instant::now();
         let writer = Writer {
             ingest: self,
+            store: self.stores.of(claim.store()),
+            written: claim.stored(),
             claim,
             checksum,
             speed,
-            measured_at: Instant::now(),
+            measured_at: now,
+            committed_at: now,
         };
         writer.write(gatherer).await
     }
@@ -117,20 +122,13 @@ impl Ingest {
         }
         tracing::warn!(upload = %claim.id(), "hashing the stored bytes of upload {} again", claim.id());
         let mut checksum = Checksum::default();
+        let store = self.stores.of(claim.store());
         let mut at = ByteCount::ZERO;
         while at < claim.stored() {
-            let chunk = self
-                .db
-                .chunk_read(claim.id(), at)
-                .await
-                .context("reading stored bytes")?
-                .with_context(|| format!("byte {at} of upload {} is not there", claim.id()))?;
-            let length = u64::try_from(chunk.data.len()).unwrap_or(u64::MAX);
-            checksum = self.update(checksum, chunk.data).await?.0;
-            at = chunk
-                .start
-                .checked_add(length)
-                .context("a file that is too large")?;
+            let left = claim.stored().since(at);
+            let data = store.read(claim.id(), at, left).await?;
+            at = beyond(at, &data)?;
+            checksum = self.update(checksum, data).await?;
         }
         Ok(checksum)
     }
@@ -138,15 +136,21 @@ impl Ingest {
     pub(crate) async fn update(
         &self,
         mut checksum: Checksum,
-        data: Vec<u8>,
-    ) -> anyhow::Result<(Checksum, Vec<u8>)> {
+        data: Bytes,
+    ) -> anyhow::Result<Checksum> {
         self.compute
             .hash(move || {
                 checksum.update(&data);
-                (checksum, data)
+                checksum
             })
             .await
     }
+}
+
+/// The byte after `data`, which begins at `at`.
+fn beyond(at: ByteCount, data: &Bytes) -> anyhow::Result<ByteCount> {
+    let length = u64::try_from(data.len()).context("measuring some bytes")?;
+    at.checked_add(length).context("a file that is too large")
 }
 
 /// What to answer when the upload stands elsewhere or takes no more bytes.
@@ -181,85 +185,106 @@ async fn unclaimed<E>(
 /// A claimed upload and everything that goes on from chunk to chunk.
 struct Writer<'a> {
     ingest: &'a Ingest,
+    store: &'a dyn BlobStore,
     claim: Claim,
+    /// Where the bytes end that the store has, committed or not.
+    written: ByteCount,
+    /// Of the bytes up to there.
     checksum: Checksum,
     speed: Speed,
     measured_at: Instant,
+    committed_at: Instant,
 }
 
 impl Writer<'_> {
-    /// Commits one chunk while the next is gathered, until the sender is done.
+    /// Hands one chunk to the store while the next is gathered, until the sender is
+    /// done.
     async fn write<E>(
         mut self,
         mut gatherer: Gatherer<impl Stream<Item = Result<Bytes, E>>>,
     ) -> Result<ByteCount, AppendError> {
-        let mut gathered = gatherer.next(self.room_after(0)).await;
+        let uneasy = self.store.bytes_between_commits() > 0;
+        let mut gathered = gatherer.next(self.room_after(0), false).await;
         loop {
             let Gathered { data, end } = gathered;
             let room = self.room_after(data.len());
             if end != End::NotYet || room == 0 {
-                self = self.commit(data).await?;
+                self = self.take(data, true).await?;
                 return self.finish(end, &mut gatherer).await;
             }
-            // An error of the commit ends the gathering at once: a superseded
+            // An error of the store ends the gathering at once: a superseded
             // connection must not wait for its sender to fall silent.
-            let next = async { Ok(gatherer.next(room).await) };
-            (self, gathered) = try_join(self.commit(data), next).await?;
+            let next = async { Ok(gatherer.next(room, uneasy).await) };
+            (self, gathered) = try_join(self.take(data, false), next).await?;
         }
     }
 
-    /// How many bytes may still come once `pending` more are stored.
+    /// How many bytes may still come once `pending` more are written.
     fn room_after(&self, pending: usize) -> usize {
         let limit = self
             .claim
             .total()
             .unwrap_or_else(|| self.ingest.bytes_max());
-        let room = limit.since(self.claim.stored());
+        let room = limit.since(self.written);
         usize::try_from(room)
             .unwrap_or(usize::MAX)
             .saturating_sub(pending)
     }
 
-    /// Hashes and stores one chunk; returns when it is durable.
-    async fn commit(mut self, data: Vec<u8>) -> Result<Self, AppendError> {
-        if data.is_empty() {
+    /// Hashes one chunk and hands it to the store. Returns once everything up to its
+    /// end is durable, if these are the `last` bytes of the request or a commit is
+    /// due; else once the store has the chunk.
+    async fn take(mut self, data: Bytes, last: bool) -> Result<Self, AppendError> {
+        let to = beyond(self.written, &data)?;
+        if !data.is_empty() {
+            self.checksum = self.ingest.update(self.checksum, data.clone()).await?;
+        }
+        let pending = to.since(self.claim.stored());
+        if pending == 0 {
             return Ok(self);
         }
-        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        let data = {
-            let (checksum, data) = self.ingest.update(self.checksum, data).await?;
-            self.checksum = checksum;
-            data
-        };
+        let due = last
+            || pending >= self.store.bytes_between_commits()
+            || self.committed_at.elapsed() >= GATHER_TIME;
+        if due {
+            return self.commit(to, data).await;
+        }
+        match self.store.write(&self.claim, self.written, data).await? {
+            Written::Superseded => Err(AppendError::Superseded),
+            Written::Yes => Ok(Self {
+                written: to,
+                ..self
+            }),
+        }
+    }
+
+    /// Makes everything up to `to` durable, `tail` being what the store does not have.
+    async fn commit(mut self, to: ByteCount, tail: Bytes) -> Result<Self, AppendError> {
         let now = Instant::now();
-        self.speed.moved(length, now - self.measured_at);
+        let pending = to.since(self.claim.stored());
+        self.speed.moved(pending, now - self.measured_at);
         self.measured_at = now;
-        let last = self
-            .claim
-            .total()
-            .is_some_and(|total| total.since(self.claim.stored()) == length);
-        let step = Advance {
-            data,
+        let whole = self.claim.total() == Some(to);
+        let step = Step {
+            to,
+            tail,
             hash_state: self.checksum.save(),
             rate: self.speed.per_second(),
-            whole: last.then(|| self.checksum.finish()),
+            whole: whole.then(|| self.checksum.finish()),
         };
-        let advanced = self
-            .ingest
-            .db
-            .upload_advance(self.claim, step)
-            .await
-            .context("storing a chunk")?;
-        match advanced {
-            Advanced::Yes(claim) => {
-                if last {
-                    self.ingest.enqueued.notify_one();
-                    tracing::info!(upload = %claim.id(), bytes = %claim.stored(), "upload {} stored", claim.id());
-                }
-                Ok(Self { claim, ..self })
-            }
-            Advanced::Superseded => Err(AppendError::Superseded),
+        let Advanced::Yes(claim) = self.store.commit(self.claim, step).await? else {
+            return Err(AppendError::Superseded);
+        };
+        if whole {
+            self.ingest.enqueued.notify_one();
+            tracing::info!(upload = %claim.id(), bytes = %claim.stored(), "upload {} stored", claim.id());
         }
+        Ok(Self {
+            claim,
+            written: to,
+            committed_at: Instant::now(),
+            ..self
+        })
     }
 
     async fn finish<E>(

@@ -1,8 +1,10 @@
 //! Giving a stored file back, byte for byte.
 //!
-//! It never holds more than one chunk, nor a connection between two of them.
+//! It never holds more than its store gives at once, nor a connection meanwhile.
 
-use anyhow::{Context, anyhow};
+use std::sync::Arc;
+
+use anyhow::Context;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use slipway_core::{ByteCount, Scope, UploadId, UploadState};
@@ -44,22 +46,18 @@ impl Ingest {
     /// The bytes of an upload from the first to the last stored one. Ends with an
     /// error where a byte is missing: a download that is cut short is seen to be.
     fn bytes_of(&self, upload: &Upload) -> impl Stream<Item = anyhow::Result<Bytes>> + use<> {
-        let (db, id, end) = (self.db.clone(), upload.id, upload.stored);
+        let stores = Arc::clone(&self.stores);
+        let (id, store, end) = (upload.id, upload.store, upload.stored);
         stream::try_unfold(ByteCount::ZERO, move |at| {
-            let db = db.clone();
+            let stores = Arc::clone(&stores);
             async move {
                 if at >= end {
                     return Ok(None);
                 }
-                let chunk = db
-                    .chunk_read(id, at)
-                    .await
-                    .context("reading a chunk")?
-                    .filter(|chunk| chunk.start == at)
-                    .ok_or_else(|| anyhow!("byte {at} of upload {id} is not there"))?;
-                let length = u64::try_from(chunk.data.len()).context("measuring a chunk")?;
+                let data = stores.of(store).read(id, at, end.since(at)).await?;
+                let length = u64::try_from(data.len()).context("measuring some bytes")?;
                 let next = at.checked_add(length).context("a file that is too large")?;
-                Ok(Some((Bytes::from(chunk.data), next)))
+                Ok(Some((data, next)))
             }
         })
     }

@@ -61,13 +61,18 @@ impl Ingest {
             });
         }
         let empty = file.total == ByteCount::ZERO;
+        let id = UploadId::new();
+        let (store, place) = self.stores.chosen();
+        // First: a place without an upload is a trifle, an upload without one is lost.
+        place.create(id).await?;
         let new = NewUpload {
-            id: UploadId::new(),
+            id,
             owner: caller.id(),
             name: FileName::from_client(&file.name).as_str().to_owned(),
             media_type: file.media_type.filter(|text| is_media_type(text)),
             metadata: file.metadata,
             total: file.total,
+            store,
             expires_after: self.settings.uploads.expires_after,
             whole: empty.then(|| Checksum::default().finish()),
         };

@@ -17,7 +17,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 /// A slow sender's bytes are committed after this time though the chunk is not
 /// full, so that progress is seen and a crash costs a second, not minutes.
-const GATHER_TIME: Duration = Duration::from_secs(1);
+pub(super) const GATHER_TIME: Duration = Duration::from_secs(1);
 
 /// Silence after which a connection counts as dead. The router in front of us
 /// gives up after 55 s.
@@ -42,7 +42,7 @@ pub(super) enum End {
 /// Some bytes in a row, and whether more may follow.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    pub(super) data: Vec<u8>,
+    pub(super) data: Bytes,
     pub(super) end: End,
 }
 
@@ -51,6 +51,8 @@ pub(super) struct Gatherer<S> {
     body: Pin<Box<S>>,
     /// What arrived and did not fit the chunk before.
     rest: Bytes,
+    /// Since when nothing comes though it is waited for.
+    silent_since: Option<Instant>,
 }
 
 impl<S, E> Gatherer<S>
@@ -61,63 +63,61 @@ where
         Self {
             body: Box::pin(body),
             rest: Bytes::new(),
+            silent_since: None,
         }
     }
 
-    /// The next chunk: at most `most` bytes, which is at most [`CHUNK_BYTES`].
-    pub(super) async fn next(&mut self, most: usize) -> Gathered {
+    /// The next chunk: at most `most` bytes, which is at most [`CHUNK_BYTES`]. A
+    /// caller with bytes that are not committed yet is `uneasy`: it gets an empty
+    /// chunk when nothing comes for as long as a slow sender's bytes may wait.
+    pub(super) async fn next(&mut self, most: usize, uneasy: bool) -> Gathered {
         let most = most.min(CHUNK_BYTES);
         let mut data = Vec::new();
+        let now = Instant::now();
+        let mut deadline = now + GATHER_TIME;
         take(&mut self.rest, &mut data, most);
-        let mut deadline = Instant::now()
-            + if data.is_empty() {
-                SILENCE_MAX
-            } else {
-                GATHER_TIME
-            };
+        let dead_at = *self.silent_since.get_or_insert(now) + SILENCE_MAX;
+        if data.is_empty() && !uneasy {
+            deadline = dead_at;
+        }
+        let mut end = End::NotYet;
         while data.len() < most {
             let piece = match timeout_at(deadline, self.body.next()).await {
                 Ok(Some(Ok(piece))) => piece,
                 Ok(Some(Err(_))) => {
-                    return Gathered {
-                        data,
-                        end: End::Cut,
-                    };
+                    end = End::Cut;
+                    break;
                 }
                 Ok(None) => {
-                    return Gathered {
-                        data,
-                        end: End::Complete,
-                    };
-                }
-                Err(_) if data.is_empty() => {
-                    return Gathered {
-                        data,
-                        end: End::Cut,
-                    };
+                    end = End::Complete;
+                    break;
                 }
                 Err(_) => {
-                    return Gathered {
-                        data,
-                        end: End::NotYet,
-                    };
+                    if data.is_empty() && Instant::now() >= dead_at {
+                        end = End::Cut;
+                    }
+                    break;
                 }
             };
-            if data.is_empty() && !piece.is_empty() {
+            if piece.is_empty() {
+                continue;
+            }
+            if data.is_empty() {
                 deadline = Instant::now() + GATHER_TIME;
             }
             self.rest = piece;
             take(&mut self.rest, &mut data, most);
         }
-        Gathered {
-            data,
-            end: End::NotYet,
+        if !data.is_empty() {
+            self.silent_since = None;
         }
+        let data = Bytes::from(data);
+        Gathered { data, end }
     }
 
     /// Whether anything follows; looks, and does not wait longer than for a chunk.
     pub(super) async fn has_more(&mut self) -> bool {
-        !self.rest.is_empty() || !self.next(1).await.data.is_empty()
+        !self.rest.is_empty() || !self.next(1, false).await.data.is_empty()
     }
 }
 
@@ -152,8 +152,8 @@ mod tests {
 
         let mut chunks = Vec::new();
         loop {
-            let gathered = gatherer.next(4).await;
-            chunks.push(String::from_utf8(gathered.data).unwrap());
+            let gathered = gatherer.next(4, false).await;
+            chunks.push(String::from_utf8(gathered.data.to_vec()).unwrap());
             if gathered.end != End::NotYet {
                 assert_eq!(gathered.end, End::Complete);
                 break;
@@ -167,10 +167,10 @@ mod tests {
     async fn what_arrived_before_a_cut_is_kept() {
         let mut gatherer = Gatherer::new(body(vec![Ok(b"abc"), Err(())]));
 
-        let gathered = gatherer.next(10).await;
+        let gathered = gatherer.next(10, false).await;
 
         assert_eq!(
-            (gathered.data.as_slice(), gathered.end),
+            (&gathered.data[..], gathered.end),
             (b"abc".as_slice(), End::Cut)
         );
     }
@@ -181,11 +181,18 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(400)).await;
             Some((Ok::<_, ()>(Bytes::from_static(b"x")), ()))
         });
-        let gathered = Gatherer::new(trickle).next(1000).await;
+        let gathered = Gatherer::new(trickle).next(1000, false).await;
         assert_eq!((gathered.data.len(), gathered.end), (3, End::NotYet));
 
-        let silent = stream::pending::<Result<Bytes, ()>>();
-        let gathered = Gatherer::new(silent).next(1000).await;
+        let silent = || stream::pending::<Result<Bytes, ()>>();
+        let gathered = Gatherer::new(silent()).next(1000, false).await;
         assert_eq!((gathered.data.len(), gathered.end), (0, End::Cut));
+
+        // Whoever has bytes in hand is woken to commit them, and told of the end too.
+        let mut gatherer = Gatherer::new(silent());
+        let gathered = gatherer.next(1000, true).await;
+        assert_eq!((gathered.data.len(), gathered.end), (0, End::NotYet));
+        tokio::time::sleep(SILENCE_MAX).await;
+        assert_eq!(gatherer.next(1000, true).await.end, End::Cut);
     }
 }
