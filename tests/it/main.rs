@@ -3,12 +3,15 @@
 
 mod access;
 mod commands;
+mod draft;
 mod jobs;
 mod live;
 mod migrations;
 mod pages;
 mod resume;
 mod stores;
+mod takeover;
+mod tus;
 mod uploads;
 
 use std::time::Duration;

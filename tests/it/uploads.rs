@@ -7,13 +7,17 @@ use slipway_tests::{CHUNK_TYPE, Site, Tus, Who, pieces, random_bytes, sha256};
 
 use crate::{eventually, metadata, settled};
 
-struct App {
-    site: Site,
-    who: Who,
-    http: Client,
+/// What is spoken beyond the core of tus.
+const EXTENSIONS: &str =
+    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+
+pub(crate) struct App {
+    pub(crate) site: Site,
+    pub(crate) who: Who,
+    pub(crate) http: Client,
 }
 
-fn app() -> Result<App> {
+pub(crate) fn app() -> Result<App> {
     let site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;
     Ok(App {
@@ -24,11 +28,11 @@ fn app() -> Result<App> {
 }
 
 impl App {
-    async fn upload_of(&self, length: usize) -> Result<Tus> {
+    pub(crate) async fn upload_of(&self, length: usize) -> Result<Tus> {
         Tus::create(&self.site.url(), &self.who, length, "").await
     }
 
-    async fn json(&self, path: &str) -> Result<Value> {
+    pub(crate) async fn json(&self, path: &str) -> Result<Value> {
         let response = self.http.get(format!("{}{path}", self.site.url()));
         Ok(response
             .bearer_auth(&self.who.token)
@@ -40,7 +44,7 @@ impl App {
     }
 
     /// What `GET` of the stored file answers.
-    async fn content(&self, upload: &Tus) -> Result<reqwest::Response> {
+    pub(crate) async fn content(&self, upload: &Tus) -> Result<reqwest::Response> {
         let url = format!("{}/api/v1/uploads/{}/content", self.site.url(), upload.id());
         Ok(self
             .http
@@ -51,7 +55,7 @@ impl App {
     }
 
     /// `POST /files/` with some headers: the status and the problem's code.
-    async fn announce(&self, headers: &[(&str, &str)]) -> Result<(u16, String)> {
+    pub(crate) async fn announce(&self, headers: &[(&str, &str)]) -> Result<(u16, String)> {
         let mut request = self
             .http
             .post(format!("{}/files/", self.site.url()))
@@ -64,7 +68,7 @@ impl App {
 }
 
 /// The status of an answer and the code of its problem, if it has one.
-async fn answer(response: reqwest::Response) -> Result<(u16, String)> {
+pub(crate) async fn answer(response: reqwest::Response) -> Result<(u16, String)> {
     let status = response.status().as_u16();
     let problem: Value = serde_json::from_slice(&response.bytes().await?).unwrap_or_default();
     let kind = problem["type"].as_str().unwrap_or_default();
@@ -332,7 +336,7 @@ async fn options_say_what_is_spoken() -> Result<()> {
         let answer = app.http.request(Method::OPTIONS, url).send().await?;
         assert_eq!(answer.status(), StatusCode::OK);
         assert_eq!(answer.headers()["tus-version"], "1.0.0");
-        assert_eq!(answer.headers()["tus-extension"], "creation,termination");
+        assert_eq!(answer.headers()["tus-extension"], EXTENSIONS);
         assert_eq!(answer.headers()["tus-max-size"], "17179869184");
     }
     Ok(())

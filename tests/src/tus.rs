@@ -48,6 +48,14 @@ impl Tus {
         })
     }
 
+    /// The upload at a place that an answer named.
+    pub fn at(site: &str, place: &str) -> Self {
+        Self {
+            client: Client::new(),
+            url: format!("{site}{place}"),
+        }
+    }
+
     /// The upload's id.
     pub fn id(&self) -> &str {
         let key = self.url.rsplit('/').next().unwrap_or_default();

@@ -33,10 +33,11 @@ const U32: i64 = u32::MAX as i64;
 
 /// Every key, in the order in which they are explained. The bounds are those of
 /// the types in `settings.rs`, narrowed to what makes sense.
-pub(crate) const KEYS: [Key; 17] = [
+pub(crate) const KEYS: [Key; 18] = [
     key("server.bind", Kind::Address),
     key("server.port", Kind::Whole(0, U16)),
     key("server.workers", Kind::Whole(1, U16)),
+    key("server.allowed_origins", Kind::Text),
     // With one connection a request that needs two waits for itself.
     key("database.pool_max", Kind::Whole(2, U32)),
     key("uploads.store", Kind::Word(&["postgres", "disk"])),

@@ -47,6 +47,28 @@ pub struct ServerSettings {
     pub port: u16,
     /// Threads that serve requests. `WEB_CONCURRENCY` wins.
     pub workers: u16,
+    /// Origins whose pages may upload here with a token or a key, beside our own;
+    /// `*` means all.
+    #[serde(deserialize_with = "origins")]
+    pub allowed_origins: Vec<String>,
+}
+
+/// Reads origins with spaces between (RFC 6454 section 6.2).
+fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let origins: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+    let sound = |origin: &String| {
+        let host = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"));
+        origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
+    };
+    if origins.iter().all(sound) {
+        return Ok(origins);
+    }
+    Err(serde::de::Error::custom(
+        "server.allowed_origins must be * or origins such as https://pages.example.com, with spaces between",
+    ))
 }
 
 /// The pool.

@@ -26,6 +26,7 @@ mod progress;
 mod schema;
 mod sessions;
 mod tokens;
+mod upload_ends;
 mod upload_writes;
 mod uploads;
 
@@ -47,8 +48,9 @@ pub use migrate::{MigrateError, Migrated, Migrations, Planned, Ran, migrate, mig
 pub use progress::TopicState;
 pub use sessions::SessionLimits;
 pub use tokens::{ApiToken, TokenGrant};
-pub use upload_writes::{Advance, Advanced, Claim, Claimed, Taken};
-pub use uploads::{NewUpload, Upload};
+pub use upload_ends::Taken;
+pub use upload_writes::{Advance, Advanced, Bid, Claim, Claimed};
+pub use uploads::{NewUpload, Upload, is_final};
 
 /// The database, as the rest of Slipway sees it. Cheap to clone.
 #[derive(Clone)]

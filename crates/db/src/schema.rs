@@ -71,6 +71,16 @@ diesel::table! {
         removed_at -> Nullable<Timestamptz>,
         store -> Text,
         swept_at -> Nullable<Timestamptz>,
+        explicit_end -> Bool,
+        concat -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    upload_parts (final_id, position) {
+        final_id -> Uuid,
+        position -> Integer,
+        part_id -> Uuid,
     }
 }
 
@@ -125,6 +135,7 @@ diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(uploads -> accounts (owner_id));
 diesel::joinable!(chunks -> uploads (upload_id));
 diesel::joinable!(jobs -> uploads (upload_id));
+diesel::joinable!(upload_parts -> uploads (part_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     accounts,
@@ -133,5 +144,6 @@ diesel::allow_tables_to_appear_in_same_query!(
     jobs,
     sessions,
     sign_in_links,
+    upload_parts,
     uploads,
 );

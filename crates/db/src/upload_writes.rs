@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable};
 use slipway_core::{ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -18,6 +19,11 @@ use crate::schema::uploads;
 use crate::uploads::{UploadRow, bytes, touch_account_in_txn};
 use crate::{Chunk, Db, DbError, Upload};
 
+diesel::define_sql_function! {
+    /// The first of the two that is there.
+    fn coalesce(x: Nullable<BigInt>, y: Nullable<BigInt>) -> Nullable<BigInt>;
+}
+
 /// Leave to advance one upload, until a newer connection claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -27,6 +33,16 @@ pub struct Claim {
     total: Option<ByteCount>,
     rate: Option<u64>,
     store: StoreKind,
+    expires_at: OffsetDateTime,
+}
+
+/// What a connection says that wants to advance an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bid {
+    /// Where its bytes start.
+    pub from: ByteCount,
+    /// The size, where it is said only now; one that is known must be the same.
+    pub total: Option<ByteCount>,
 }
 
 impl Claim {
@@ -55,6 +71,20 @@ impl Claim {
         self.total
     }
 
+    /// Until when its sender may go on, if it stops now.
+    pub fn expires_at(&self) -> OffsetDateTime {
+        self.expires_at
+    }
+
+    /// The same claim on a file that is known to end at `total`: with the step that
+    /// leads there it is whole.
+    pub fn of_total(self, total: ByteCount) -> Self {
+        Self {
+            total: Some(total),
+            ..self
+        }
+    }
+
     /// Bytes per second, as the connection before measured them.
     pub fn rate(&self) -> Option<u64> {
         self.rate
@@ -68,15 +98,6 @@ pub enum Claimed {
     Yes(Claim, Option<Vec<u8>>),
     /// The upload stands elsewhere, or takes no more bytes; nothing was claimed.
     No(Box<Upload>),
-    /// No upload has this id.
-    Missing,
-}
-
-/// What an upload was when a newer connection asked for it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Taken {
-    /// This; whoever was sending is superseded.
-    Is(Box<Upload>),
     /// No upload has this id.
     Missing,
 }
@@ -107,85 +128,83 @@ pub enum Advanced {
 }
 
 impl Db {
-    /// Claims an upload for a connection that starts at byte `from`. At a wrong
-    /// offset nothing is claimed, so a confused client cannot evict a healthy one.
+    /// Claims an upload for a connection. At a wrong offset, or with another size
+    /// than is known, nothing is claimed, so a confused client cannot evict a
+    /// healthy one.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_claim(
         &self,
         id: UploadId,
-        from: ByteCount,
+        bid: Bid,
         expires_after: Duration,
     ) -> Result<Claimed, DbError> {
-        self.run("claiming an upload", move |connection| {
-            let now = OffsetDateTime::now_utc();
-            let claimed = diesel::update(
-                uploads::table
+        let claimed = self
+            .run("claiming an upload", move |connection| {
+                let now = OffsetDateTime::now_utc();
+                let total = bid.total.map(ByteCount::to_i64);
+                let claimed = diesel::update(
+                    uploads::table
+                        .find(id.to_uuid())
+                        .filter(uploads::state.eq(UploadState::Receiving.as_str()))
+                        .filter(uploads::removed_at.is_null())
+                        .filter(uploads::expires_at.gt(now))
+                        .filter(uploads::stored_bytes.eq(bid.from.to_i64()))
+                        .filter(
+                            uploads::total_bytes
+                                .is_null()
+                                .or(uploads::total_bytes.eq(coalesce(total, uploads::total_bytes)))
+                                .assume_not_null(),
+                        ),
+                )
+                .set((
+                    uploads::writer.eq(uploads::writer + 1),
+                    uploads::total_bytes.eq(coalesce(uploads::total_bytes, total)),
+                    uploads::expires_at.eq(now + expires_after),
+                ))
+                .returning((
+                    uploads::writer,
+                    uploads::total_bytes,
+                    uploads::hash_state,
+                    uploads::rate,
+                    uploads::store,
+                ))
+                .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>, String)>(connection)
+                .optional()?;
+                if let Some((writer, total, hash_state, rate, store)) = claimed {
+                    // What an earlier connection wrote ahead and never made part of the file.
+                    delete_ahead_in_txn(connection, id, bid.from.to_i64())?;
+                    let total = total.map(bytes).transpose()?;
+                    let claim = Claim {
+                        id,
+                        writer,
+                        stored: bid.from,
+                        total,
+                        rate: rate.map(i64::unsigned_abs),
+                        store: word(&store)?,
+                        expires_at: now + expires_after,
+                    };
+                    return Ok(Claimed::Yes(claim, hash_state));
+                }
+                let found = uploads::table
                     .find(id.to_uuid())
-                    .filter(uploads::state.eq(UploadState::Receiving.as_str()))
-                    .filter(uploads::removed_at.is_null())
-                    .filter(uploads::expires_at.gt(now))
-                    .filter(uploads::stored_bytes.eq(from.to_i64())),
-            )
-            .set((
-                uploads::writer.eq(uploads::writer + 1),
-                uploads::expires_at.eq(now + expires_after),
-            ))
-            .returning((
-                uploads::writer,
-                uploads::total_bytes,
-                uploads::hash_state,
-                uploads::rate,
-                uploads::store,
-            ))
-            .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>, String)>(connection)
-            .optional()?;
-            if let Some((writer, total, hash_state, rate, store)) = claimed {
-                // What an earlier connection wrote ahead and never made part of the file.
-                delete_ahead_in_txn(connection, id, from.to_i64())?;
-                let total = total.map(bytes).transpose()?;
-                let claim = Claim {
-                    id,
-                    writer,
-                    stored: from,
-                    total,
-                    rate: rate.map(i64::unsigned_abs),
-                    store: word(&store)?,
-                };
-                return Ok(Claimed::Yes(claim, hash_state));
-            }
-            let found = uploads::table
-                .find(id.to_uuid())
-                .select(UploadRow::as_select())
-                .first(connection)
-                .optional()?;
-            match found {
-                Some(row) => Ok(Claimed::No(Box::new(row.into_upload()?))),
-                None => Ok(Claimed::Missing),
-            }
-        })
-        .await
-    }
-
-    /// Supersedes whoever is sending and says where the upload stands, so that
-    /// the offset told is one the next chunk will find.
-    ///
-    /// # Errors
-    /// As every call: busy, failed or stopping.
-    pub async fn upload_take(&self, id: UploadId) -> Result<Taken, DbError> {
-        self.run("taking an upload", move |connection| {
-            let taken = diesel::update(uploads::table.find(id.to_uuid()))
-                .set(uploads::writer.eq(uploads::writer + 1))
-                .returning(UploadRow::as_returning())
-                .get_result(connection)
-                .optional()?;
-            match taken {
-                Some(row) => Ok(Taken::Is(Box::new(row.into_upload()?))),
-                None => Ok(Taken::Missing),
-            }
-        })
-        .await
+                    .select(UploadRow::as_select())
+                    .first(connection)
+                    .optional()?;
+                match found {
+                    Some(row) => Ok(Claimed::No(Box::new(row.into_upload()?))),
+                    None => Ok(Claimed::Missing),
+                }
+            })
+            .await?;
+        if let Claimed::Yes(claim, _) = &claimed
+            && claim.writer > 1
+        {
+            // Whoever is superseded may be held by another process.
+            self.doorbell().ring([Topic::Upload(id)]);
+        }
+        Ok(claimed)
     }
 
     /// Moves the upload, and stores the bytes that the database keeps, in one
@@ -253,6 +272,7 @@ fn advance_in_txn(
         Some(sha256) => diesel::update(mine)
             .set((
                 uploads::stored_bytes.eq(step.to.to_i64()),
+                uploads::total_bytes.eq(step.to.to_i64()),
                 uploads::state.eq(UploadState::Stored.as_str()),
                 uploads::sha256.eq(sha256.as_bytes().as_slice()),
                 uploads::hash_state.eq(None::<Vec<u8>>),

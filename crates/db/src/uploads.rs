@@ -55,7 +55,31 @@ pub struct Upload {
     pub removed_at: Option<OffsetDateTime>,
     /// Where its bytes are.
     pub store: StoreKind,
+    /// Whether its sender says when it is complete; else its size does.
+    pub explicit_end: bool,
+    /// Its part in a concatenation, as announced.
+    pub concat: Option<String>,
 }
+
+impl Upload {
+    /// Whether it is put together from others (tus, "Upload-Concat").
+    pub fn is_final(&self) -> bool {
+        is_final(self.concat.as_deref())
+    }
+
+    /// Whether it is there to become part of another.
+    pub fn is_partial(&self) -> bool {
+        self.concat.as_deref() == Some(PARTIAL)
+    }
+}
+
+/// Whether an upload of this part in a concatenation is put together from others.
+pub fn is_final(concat: Option<&str>) -> bool {
+    concat.is_some_and(|text| text != PARTIAL)
+}
+
+/// What a part is announced as.
+pub(crate) const PARTIAL: &str = "partial";
 
 /// An upload to be.
 #[derive(Debug, Clone)]
@@ -70,10 +94,14 @@ pub struct NewUpload {
     pub media_type: Option<String>,
     /// The `Upload-Metadata` header as it came: at most 8 KiB.
     pub metadata: String,
-    /// Size.
-    pub total: ByteCount,
     /// Where its bytes will be.
     pub store: StoreKind,
+    /// Size, if it is known.
+    pub total: Option<ByteCount>,
+    /// Whether its sender says when it is complete; else its size does.
+    pub explicit_end: bool,
+    /// Its part in a concatenation, as announced: at most 8 KiB.
+    pub concat: Option<String>,
     /// How long its sender may stay away.
     pub expires_after: Duration,
     /// The SHA-256 of a file without bytes: such a file is whole at once.
@@ -100,6 +128,8 @@ pub(crate) struct UploadRow {
     expires_at: Option<OffsetDateTime>,
     removed_at: Option<OffsetDateTime>,
     store: String,
+    explicit_end: bool,
+    concat: Option<String>,
 }
 
 impl UploadRow {
@@ -125,6 +155,8 @@ impl UploadRow {
             expires_at: self.expires_at,
             removed_at: self.removed_at,
             store: word(&self.store)?,
+            explicit_end: self.explicit_end,
+            concat: self.concat,
         })
     }
 }
@@ -165,8 +197,10 @@ impl Db {
                         uploads::media_type.eq(new.media_type),
                         uploads::metadata.eq(new.metadata),
                         uploads::state.eq(state.as_str()),
-                        uploads::total_bytes.eq(new.total.to_i64()),
                         uploads::store.eq(new.store.as_str()),
+                        uploads::total_bytes.eq(new.total.map(ByteCount::to_i64)),
+                        uploads::explicit_end.eq(new.explicit_end),
+                        uploads::concat.eq(new.concat),
                         uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
                         uploads::finished_at.eq(whole.then_some(now)),
                         uploads::expires_at.eq((!whole).then(|| now + new.expires_after)),

@@ -16,6 +16,7 @@ mod accounts;
 mod checksum;
 mod compute;
 mod jobs;
+mod proof;
 mod secret;
 mod speed;
 mod stores;
@@ -29,10 +30,12 @@ use slipway_db::{Db, DbError};
 pub use access::Caller;
 pub use accounts::{AddAccountError, SignInError, TokenError};
 pub use jobs::{JobError, Stop, work};
+pub use proof::{Algorithm, Expected};
 pub use secret::Token;
 pub use slipway_db::{Account, ApiToken, Job, Upload};
 pub use uploads::{
-    AppendError, ContentError, CreateError, NewFile, Offset, Page, ReadError, chunk_bytes,
+    AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, NewFile, Offset,
+    Page, ReadError, chunk_bytes, until,
 };
 
 /// The use cases. Cheap to clone.
@@ -42,6 +45,7 @@ pub struct Ingest {
     compute: compute::Compute,
     stores: Arc<stores::Stores>,
     settings: Arc<Settings>,
+    holders: uploads::Holders,
     /// Told when this process has enqueued a job, so that its worker need not
     /// wait for its next look.
     enqueued: Arc<tokio::sync::Notify>,
@@ -57,6 +61,7 @@ impl Ingest {
             compute,
             stores: Arc::new(stores),
             settings,
+            holders: uploads::Holders::default(),
             enqueued: Arc::default(),
         }
     }

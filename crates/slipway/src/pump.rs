@@ -1,5 +1,5 @@
-//! Carries progress from the rows to the viewers of this process, and word of
-//! changes made here to the other processes.
+//! Carries progress from the rows to the viewers of this process, word of changes
+//! made here to the other processes, and theirs to whoever sends to this one.
 //!
 //! Notifications are hints and rows are truth: whatever a hint says, the row is
 //! read; and should every hint be lost, the rows are read now and then anyway.
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use slipway_core::{ProcessId, Topic};
 use slipway_db::{Changes, Db, Heard, Listener, TopicState};
+use slipway_ingest::Ingest;
 use slipway_realtime::Hub;
 use tokio::time::{Instant, sleep_until};
 
@@ -31,6 +32,7 @@ const ANYTHING: &str = "*";
 pub(crate) struct Pump {
     db: Db,
     hub: Hub,
+    ingest: Ingest,
     listener: Listener,
     process: String,
     listening: bool,
@@ -44,11 +46,12 @@ enum Hint {
 }
 
 impl Pump {
-    pub(crate) fn new(db: Db, hub: Hub, listener: Listener) -> Self {
+    pub(crate) fn new(db: Db, hub: Hub, ingest: Ingest, listener: Listener) -> Self {
         let process = ProcessId::new().to_string();
         Self {
             db,
             hub,
+            ingest,
             listener,
             process,
             listening: false,
@@ -61,7 +64,9 @@ impl Pump {
         let mut tell_at = Instant::now();
         let (db, hub) = (self.db.clone(), self.hub.clone());
         loop {
-            self.listener.set_watched(self.hub.is_followed());
+            // Whoever sends here may have to be told that another process goes on.
+            let watched = self.hub.is_followed() || self.ingest.is_receiving();
+            self.listener.set_watched(watched);
             tokio::select! {
                 topics = hub.wanted() => self.show(topics).await,
                 changes = async { sleep_until(tell_at).await; db.doorbell().changed().await } => {
@@ -73,17 +78,20 @@ impl Pump {
                 heard = self.listener.next() => match heard {
                     Some(Heard::Payload(payload)) => {
                         if let Some(hint) = parse(&payload, &self.process) {
+                            self.yield_by(&hint).await;
                             self.look_at(&hint).await;
                         }
                     }
                     Some(Heard::Listening) => {
                         self.listening = true;
+                        self.yield_by(&Hint::Anything).await;
                         self.look_at(&Hint::Anything).await;
                     }
                     Some(Heard::Lost) => self.listening = false,
                     None => return,
                 },
                 () = sleep_until(read_at) => {
+                    self.yield_by(&Hint::Anything).await;
                     self.look_at(&Hint::Anything).await;
                     let pause = if self.listening { READ_EVERY } else { READ_EVERY_DEAF };
                     read_at = Instant::now() + pause;
@@ -99,6 +107,19 @@ impl Pump {
             Hint::Anything => self.hub.followed(),
         };
         self.show(topics).await;
+    }
+
+    /// Ends what is sent here and another process has taken over.
+    async fn yield_by(&self, hint: &Hint) {
+        let changed = match hint {
+            Hint::Of(topics) => Some(topics),
+            Hint::Anything => None,
+        };
+        if let Err(fault) = self.ingest.yield_to_others(changed).await {
+            // They cannot write any more; it is only asked again a little later.
+            let fault = format!("{fault:#}");
+            tracing::warn!(fault, "superseded connections could not be found");
+        }
     }
 
     async fn show(&self, topics: Vec<Topic>) {

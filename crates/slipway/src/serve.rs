@@ -29,7 +29,7 @@ pub(crate) async fn run(opened: &Opened) -> anyhow::Result<()> {
             })?;
     tracing::info!("listening on http://{}", server.address());
     let listener = Listener::start(&opened.database).context("starting to listen")?;
-    let pumping = rt::spawn(Pump::new(db, hub, listener).run());
+    let pumping = rt::spawn(Pump::new(db, hub, ingest.clone(), listener).run());
     let stop = Stop::new();
     let working = opened.settings.jobs.inline.then(|| {
         let (ingest, stop) = (ingest, stop.clone());

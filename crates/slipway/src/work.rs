@@ -16,7 +16,7 @@ pub(crate) async fn run(opened: &Opened) -> anyhow::Result<()> {
     let (db, ingest) = opened.ingest().context("starting the database threads")?;
     let listener = Listener::start(&opened.database).context("starting to listen")?;
     // Nobody watches here; the pump tells the processes where somebody does.
-    let pump = Pump::new(db, Hub::default(), listener);
+    let pump = Pump::new(db, Hub::default(), ingest.clone(), listener);
     let stop = Stop::new();
     let working = slipway_ingest::work(ingest, stop.clone());
     let stopping = async {

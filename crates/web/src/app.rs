@@ -99,7 +99,7 @@ fn routes(config: &mut web::ServiceConfig) {
             "/readyz",
             [(GET, to(health::ready)), (HEAD, to(health::ready))],
         ))
-        // Resumable uploads: tus 1.0.0.
+        // Resumable uploads: tus 1.0.0 and the IETF draft.
         .service(at(
             "/files/",
             [(OPTIONS, to(files::options)), (POST, to(files::create))],
@@ -113,6 +113,7 @@ fn routes(config: &mut web::ServiceConfig) {
             [
                 (OPTIONS, to(files::options)),
                 (HEAD, to(files::look)),
+                (GET, to(files::show)),
                 (PATCH, to(files::append)),
                 (DELETE, to(files::remove)),
             ],

@@ -26,6 +26,10 @@ pub(crate) struct ApiError {
     pub(crate) code: &'static str,
     pub(crate) detail: String,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The type of the problem, where it is registered (RFC 9457 section 4.2).
+    pub(crate) kind: Option<&'static str>,
+    /// What a problem of that type says beyond its members.
+    pub(crate) members: Vec<(&'static str, u64)>,
     pub(crate) fault: Option<anyhow::Error>,
 }
 
@@ -36,12 +40,20 @@ impl ApiError {
             code,
             detail: detail.into(),
             headers: Vec::new(),
+            kind: None,
+            members: Vec::new(),
             fault: None,
         }
     }
 
-    fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
+        self
+    }
+
+    /// As a problem of a registered type.
+    pub(crate) fn of_type(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
         self
     }
 
@@ -191,6 +203,24 @@ impl From<AppendError> for ApiError {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail)
                     .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
             }
+            AppendError::OtherSize { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "inconsistent_length", detail)
+            }
+            AppendError::TooLarge { have, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+                    .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
+            }
+            AppendError::Complete { have, .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_long", detail)
+                    .with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
+            }
+            // A status of tus alone; it is in no registry.
+            AppendError::WrongChecksum => Self::new(
+                StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
+                "checksum",
+                detail,
+            ),
+            AppendError::Final => Self::new(StatusCode::FORBIDDEN, "final", detail),
             // Clients retry this one, and by then the row tells who goes on.
             AppendError::Superseded => Self::new(StatusCode::LOCKED, "superseded", detail),
             // Hardly anybody is there to read it; a 5xx makes whoever is try again.

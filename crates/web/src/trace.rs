@@ -3,6 +3,8 @@
 //!
 //! It never turns a refusal into success or a fault into a refusal.
 
+use std::collections::BTreeMap;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +17,7 @@ use tokio::time::Instant;
 use crate::caller::Anybody;
 use crate::error::ApiError;
 use crate::pages;
+use crate::routes::files;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -58,6 +61,16 @@ struct Problem<'a> {
     detail: &'a str,
     instance: &'a str,
     request_id: &'a str,
+    #[serde(flatten)]
+    members: BTreeMap<&'static str, u64>,
+}
+
+/// What did not work, as far as it can be told.
+struct Told {
+    code: &'static str,
+    detail: String,
+    kind: Option<&'static str>,
+    members: BTreeMap<&'static str, u64>,
 }
 
 /// Wraps every route.
@@ -67,6 +80,8 @@ pub(crate) async fn answer(
 ) -> Result<ServiceResponse, Error> {
     let began = Instant::now();
     let id = request_id(request.headers());
+    let mut request = request;
+    files::override_method(&mut request);
     let response = next.call(request).await?;
     let failed = needs_body(response.response());
     let response = if failed {
@@ -108,16 +123,16 @@ async fn explain<B: MessageBody + 'static>(
 ) -> ServiceResponse {
     let (request, response) = response.into_parts();
     let status = response.status();
-    let (code, detail) = described(&response, id);
+    let told = described(&response, id);
     let mut headers = response.headers().clone();
     headers.remove(header::CONTENT_LENGTH);
     let mut answer = if status.is_redirection() {
         HttpResponse::new(status)
     } else if wants_page(&request) {
         let viewer = Anybody::for_page(&request).await;
-        pages::error(status, &detail, id, viewer)
+        pages::error(status, &told.detail, id, viewer)
     } else {
-        problem(&request, status, code, &detail, id)
+        problem(&request, status, told, id)
     };
     for (name, value) in headers {
         if name != header::CONTENT_TYPE {
@@ -127,8 +142,8 @@ async fn explain<B: MessageBody + 'static>(
     ServiceResponse::new(request, answer)
 }
 
-/// The code and the sentence for an answer; a fault is logged here, once.
-fn described<B>(response: &HttpResponse<B>, id: &str) -> (&'static str, String) {
+/// What an answer says about what did not work; a fault is logged here, once.
+fn described<B>(response: &HttpResponse<B>, id: &str) -> Told {
     let status = response.status();
     match response
         .error()
@@ -143,37 +158,45 @@ fn described<B>(response: &HttpResponse<B>, id: &str) -> (&'static str, String) 
                     tracing::error!(request_id = id, fault, "request {id} failed");
                 }
             }
-            (error.code, error.detail.clone())
+            Told {
+                code: error.code,
+                detail: error.detail.clone(),
+                kind: error.kind,
+                members: error.members.iter().copied().collect(),
+            }
         }
-        None => match status {
-            StatusCode::NOT_FOUND => ("not_found", "there is nothing at this address".to_owned()),
-            // What the framework refused before a handler was asked; its own
-            // sentence may repeat input, so only the status is passed on.
-            _ => (
-                "refused",
-                status
-                    .canonical_reason()
-                    .unwrap_or("refused")
-                    .to_lowercase(),
-            ),
-        },
+        None => {
+            let (code, detail) = refused(status);
+            Told {
+                code,
+                detail,
+                kind: None,
+                members: BTreeMap::new(),
+            }
+        }
     }
 }
 
-fn problem(
-    request: &HttpRequest,
-    status: StatusCode,
-    code: &str,
-    detail: &str,
-    id: &str,
-) -> HttpResponse {
+/// The code and the sentence for what the framework refused before a handler was
+/// asked; its own sentence may repeat input, so only the status is passed on.
+fn refused(status: StatusCode) -> (&'static str, String) {
+    if status == StatusCode::NOT_FOUND {
+        return ("not_found", "there is nothing at this address".to_owned());
+    }
+    let reason = status.canonical_reason().unwrap_or("refused");
+    ("refused", reason.to_lowercase())
+}
+
+fn problem(request: &HttpRequest, status: StatusCode, told: Told, id: &str) -> HttpResponse {
+    let ours = || format!("urn:slipway:problem:{}", told.code);
     let problem = Problem {
-        kind: format!("urn:slipway:problem:{code}"),
+        kind: told.kind.map_or_else(ours, ToOwned::to_owned),
         title: status.canonical_reason().unwrap_or("Error"),
         status: status.as_u16(),
-        detail,
+        detail: &told.detail,
         instance: request.path(),
         request_id: id,
+        members: told.members,
     };
     HttpResponse::build(status)
         .content_type("application/problem+json")
@@ -206,7 +229,10 @@ fn finish<B>(mut response: ServiceResponse<B>, id: &str, began: Instant) -> Serv
     if let Ok(value) = HeaderValue::try_from(id) {
         headers.insert(X_REQUEST_ID, value);
     }
-    let request = response.request();
+    let (request, headers) = (response.request().clone(), response.headers_mut());
+    if files::is_below(request.path()) {
+        files::add_headers(&request, headers);
+    }
     let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
     // Health checks come every few seconds and are worth a line only when they fail.
     if !(route == "/healthz" || route == "/readyz") || status.is_server_error() {

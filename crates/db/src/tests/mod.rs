@@ -16,7 +16,7 @@ use slipway_core::{
 
 use crate::testing::TestDatabase;
 use crate::{
-    Advance, Advanced, Changes, Chunk, Claim, Claimed, Db, Heard, Job, JobChange, Listener,
+    Advance, Advanced, Bid, Changes, Chunk, Claim, Claimed, Db, Heard, Job, JobChange, Listener,
     NewAccount, NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
 };
 
@@ -57,8 +57,10 @@ impl Bench {
             name: "file.bin".to_owned(),
             media_type: None,
             metadata: String::new(),
-            total: ByteCount::from_u32(bytes),
             store: StoreKind::Postgres,
+            total: Some(ByteCount::from_u32(bytes)),
+            explicit_end: false,
+            concat: None,
             expires_after: WEEK,
             whole: None,
         };
@@ -67,12 +69,7 @@ impl Bench {
     }
 
     async fn claim(&self, id: UploadId, from: u32) -> Claim {
-        match self
-            .db
-            .upload_claim(id, ByteCount::from_u32(from), WEEK)
-            .await
-            .unwrap()
-        {
+        match self.db.upload_claim(id, bid(from), WEEK).await.unwrap() {
             Claimed::Yes(claim, _) => claim,
             other => panic!("not claimed: {other:?}"),
         }
@@ -120,6 +117,13 @@ impl Bench {
             .unwrap()
             .stored
             .to_u64()
+    }
+}
+
+fn bid(from: u32) -> Bid {
+    Bid {
+        from: ByteCount::from_u32(from),
+        total: None,
     }
 }
 

@@ -75,16 +75,12 @@ async fn looking_at_an_upload_supersedes_its_writer_but_a_wrong_offset_does_not(
     let id = bench.upload_of(10).await;
     let claim = bench.claim(id, 0).await;
 
-    let wrong = bench
-        .db
-        .upload_claim(id, ByteCount::from_u32(7), WEEK)
-        .await
-        .unwrap();
+    let wrong = bench.db.upload_claim(id, bid(7), WEEK).await.unwrap();
     assert!(matches!(wrong, Claimed::No(upload) if upload.stored == ByteCount::ZERO));
     let claim = bench.advance(claim, b"abc", false).await;
 
     let taken = bench.db.upload_take(id).await.unwrap();
-    assert!(matches!(taken, Taken::Is(upload) if upload.stored.to_u64() == 3));
+    assert!(matches!(taken, Taken::Is { upload, .. } if upload.stored.to_u64() == 3));
     let late = bench
         .db
         .upload_advance(claim.clone(), step(&claim, b"def", false))
@@ -99,8 +95,8 @@ async fn of_two_connections_with_the_same_bytes_exactly_one_wins() {
     for _ in 0..50 {
         let id = bench.upload_of(3).await;
         let both = join(
-            bench.db.upload_claim(id, ByteCount::ZERO, WEEK),
-            bench.db.upload_claim(id, ByteCount::ZERO, WEEK),
+            bench.db.upload_claim(id, bid(0), WEEK),
+            bench.db.upload_claim(id, bid(0), WEEK),
         )
         .await;
         let claims = [both.0.unwrap(), both.1.unwrap()].map(|claimed| match claimed {

@@ -4,17 +4,20 @@
 //! It never commits out of order and never twice: the row moves only if it
 //! stands where this connection left it.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::future::try_join;
-use slipway_core::{ByteCount, UploadId, UploadState};
-use slipway_db::{Advanced, Claim, Claimed, Upload};
+use slipway_core::{ByteCount, Sha256Digest, UploadId, UploadState};
+use slipway_db::{Advanced, Bid, Claim, Claimed, Upload};
 use tokio::time::Instant;
 
+use super::continuation::{Continuation, Ending, Landed};
 use super::gather::{End, GATHER_TIME, Gathered, Gatherer};
+use super::until::until;
 use crate::Ingest;
 use crate::checksum::Checksum;
+use crate::proof::{Expected, Proof};
 use crate::speed::Speed;
 use crate::stores::{BlobStore, Step, Written};
 
@@ -47,6 +50,36 @@ pub enum AppendError {
         /// What was announced.
         total: ByteCount,
     },
+    /// The file was said to have another size, or its end was said to be elsewhere.
+    #[error("the file was said to have {given} bytes, which differs from what is known of it")]
+    OtherSize {
+        /// What was said now.
+        given: ByteCount,
+        /// Durable bytes now.
+        have: ByteCount,
+    },
+    /// The file was said to be, or turned out to be, larger than any that is taken.
+    #[error("at most {max} bytes are taken")]
+    TooLarge {
+        /// The largest size.
+        max: ByteCount,
+        /// Durable bytes now.
+        have: ByteCount,
+    },
+    /// It is complete, and its sender goes on.
+    #[error("this upload is complete")]
+    Complete {
+        /// Its bytes.
+        have: ByteCount,
+        /// Whether there are bytes beyond them.
+        more: bool,
+    },
+    /// It is put together from others and takes no bytes.
+    #[error("this upload is put together from others and takes no bytes")]
+    Final,
+    /// The bytes are not those that the sender declared; none of them is kept.
+    #[error("the bytes differ from their checksum; none of them was kept")]
+    WrongChecksum,
     /// A newer connection carries this upload on.
     #[error("another connection is sending this upload now")]
     Superseded,
@@ -62,8 +95,7 @@ pub enum AppendError {
 }
 
 impl Ingest {
-    /// Stores the bytes that follow byte `from` of an upload, `announced` of them
-    /// if the sender said so, and says how far the upload has got. All bytes up
+    /// Stores the next bytes of an upload and says how far it has got. All bytes up
     /// to the answer are durable.
     ///
     /// # Errors
@@ -71,25 +103,33 @@ impl Ingest {
     pub async fn append<E>(
         &self,
         id: UploadId,
-        from: ByteCount,
-        announced: Option<u64>,
+        continuation: Continuation,
         body: impl Stream<Item = Result<Bytes, E>>,
-    ) -> Result<ByteCount, AppendError> {
-        let mut gatherer = Gatherer::new(body);
+    ) -> Result<Landed, AppendError> {
+        let bid = continuation.bid(self.bytes_max())?;
         let claimed = self
             .db
-            .upload_claim(id, from, self.settings.uploads.expires_after)
+            .upload_claim(id, bid, self.settings.uploads.expires_after)
             .await
             .context("claiming the upload")?;
         let (claim, saved) = match claimed {
             Claimed::Yes(claim, saved) => (claim, saved),
-            Claimed::No(upload) => return unclaimed(&upload, from, &mut gatherer).await,
+            Claimed::No(upload) => {
+                // Only at the end of a complete file it matters whether bytes follow.
+                let more = upload.stored == bid.from && Gatherer::new(body).has_more().await;
+                return unclaimed(&upload, bid, continuation.end, more);
+            }
             Claimed::Missing => return Err(AppendError::Missing),
         };
+        self.holders.supersede(id, claim.writer());
+        let holding = self.holders.hold(id, claim.writer());
         if let Some(total) = claim.total()
-            && announced.is_some_and(|announced| announced > total.since(from))
+            && continuation
+                .announced
+                .is_some_and(|announced| announced > total.since(bid.from))
         {
-            return Err(AppendError::TooLong { have: from, total });
+            let have = bid.from;
+            return Err(AppendError::TooLong { have, total });
         }
         let checksum = self.checksum_so_far(&claim, saved.as_deref()).await?;
         let speed = Speed::going_on_from(claim.rate());
@@ -100,11 +140,18 @@ impl Ingest {
             written: claim.stored(),
             claim,
             checksum,
+            proof: continuation.expected.map(Expected::begin),
+            end: continuation.end,
+            whole: None,
             speed,
             measured_at: now,
             committed_at: now,
         };
-        writer.write(gatherer).await
+        let body = until(body, holding.stopped());
+        match writer.write(Gatherer::new(body)).await {
+            Err(AppendError::Cut { .. }) if holding.is_stopped() => Err(AppendError::Superseded),
+            written => written,
+        }
     }
 
     /// The hash of the stored bytes: as it was put aside, or, if that cannot be
@@ -153,32 +200,37 @@ fn beyond(at: ByteCount, data: &Bytes) -> anyhow::Result<ByteCount> {
     at.checked_add(length).context("a file that is too large")
 }
 
-/// What to answer when the upload stands elsewhere or takes no more bytes.
-async fn unclaimed<E>(
-    upload: &Upload,
-    from: ByteCount,
-    gatherer: &mut Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-) -> Result<ByteCount, AppendError> {
+/// What to answer when the upload stands elsewhere or takes no more bytes; `more`
+/// tells whether the sender has any.
+fn unclaimed(upload: &Upload, bid: Bid, end: Ending, more: bool) -> Result<Landed, AppendError> {
     if upload.removed_at.is_some() {
         return Err(AppendError::Gone);
     }
+    let (from, have) = (bid.from, upload.stored);
+    let other_size = bid
+        .total
+        .filter(|given| upload.total.is_some_and(|total| total != *given));
     match upload.state {
+        _ if upload.is_final() => Err(AppendError::Final),
         UploadState::Expired => Err(AppendError::Gone),
         UploadState::Failed => Err(AppendError::Failed(
             upload.message.clone().unwrap_or_default(),
         )),
-        _ if upload.stored != from => Err(AppendError::WrongOffset {
-            given: from,
-            have: upload.stored,
-        }),
-        // Still receiving and where it should be: only its time has run out.
-        UploadState::Receiving => Err(AppendError::Gone),
+        _ if have != from => Err(AppendError::WrongOffset { given: from, have }),
+        // Where it should be: unless the size differs, only its time has run out.
+        UploadState::Receiving => match other_size {
+            Some(given) => Err(AppendError::OtherSize { given, have }),
+            None => Err(AppendError::Gone),
+        },
         // A sender that missed our last answer asks again; nothing is left to do.
-        UploadState::Verifying | UploadState::Stored if !gatherer.has_more().await => Ok(from),
-        UploadState::Verifying | UploadState::Stored => Err(AppendError::TooLong {
-            have: upload.stored,
-            total: upload.stored,
-        }),
+        UploadState::Verifying | UploadState::Stored if !more && end == Ending::BySize => {
+            Ok(Landed {
+                stored: have,
+                whole: upload.sha256,
+                expires_at: None,
+            })
+        }
+        UploadState::Verifying | UploadState::Stored => Err(AppendError::Complete { have, more }),
     }
 }
 
@@ -191,6 +243,12 @@ struct Writer<'a> {
     written: ByteCount,
     /// Of the bytes up to there.
     checksum: Checksum,
+    /// Of the bytes of this request, if its sender declared one. Until it holds,
+    /// nothing is committed.
+    proof: Option<Proof>,
+    end: Ending,
+    /// The digest of the file, once it is complete.
+    whole: Option<Sha256Digest>,
     speed: Speed,
     measured_at: Instant,
     committed_at: Instant,
@@ -202,20 +260,19 @@ impl Writer<'_> {
     async fn write<E>(
         mut self,
         mut gatherer: Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<ByteCount, AppendError> {
+    ) -> Result<Landed, AppendError> {
         let uneasy = self.store.bytes_between_commits() > 0;
         let mut gathered = gatherer.next(self.room_after(0), false).await;
         loop {
             let Gathered { data, end } = gathered;
             let room = self.room_after(data.len());
             if end != End::NotYet || room == 0 {
-                self = self.take(data, true).await?;
-                return self.finish(end, &mut gatherer).await;
+                return self.conclude(data, end, &mut gatherer).await;
             }
             // An error of the store ends the gathering at once: a superseded
             // connection must not wait for its sender to fall silent.
             let next = async { Ok(gatherer.next(room, uneasy).await) };
-            (self, gathered) = try_join(self.take(data, false), next).await?;
+            (self, gathered) = try_join(self.take(data), next).await?;
         }
     }
 
@@ -232,22 +289,38 @@ impl Writer<'_> {
     }
 
     /// Hashes one chunk and hands it to the store. Returns once everything up to its
-    /// end is durable, if these are the `last` bytes of the request or a commit is
-    /// due; else once the store has the chunk.
-    async fn take(mut self, data: Bytes, last: bool) -> Result<Self, AppendError> {
+    /// end is durable, if a commit is due; else once the store has the chunk.
+    async fn take(self, data: Bytes) -> Result<Self, AppendError> {
         let to = beyond(self.written, &data)?;
-        if !data.is_empty() {
-            self.checksum = self.ingest.update(self.checksum, data.clone()).await?;
+        let writer = self.hash(&data).await?;
+        let pending = to.since(writer.claim.stored());
+        let due = pending >= writer.store.bytes_between_commits()
+            || writer.committed_at.elapsed() >= GATHER_TIME;
+        if pending > 0 && due && writer.proof.is_none() {
+            return writer.commit(to, data).await;
         }
-        let pending = to.since(self.claim.stored());
-        if pending == 0 {
+        writer.write_ahead(to, data).await
+    }
+
+    async fn hash(mut self, data: &Bytes) -> Result<Self, AppendError> {
+        if data.is_empty() {
             return Ok(self);
         }
-        let due = last
-            || pending >= self.store.bytes_between_commits()
-            || self.committed_at.elapsed() >= GATHER_TIME;
-        if due {
-            return self.commit(to, data).await;
+        let (mut checksum, mut proof, data) = (self.checksum, self.proof, data.clone());
+        let hashed = self.ingest.compute.hash(move || {
+            checksum.update(&data);
+            if let Some(proof) = &mut proof {
+                proof.update(&data);
+            }
+            (checksum, proof)
+        });
+        (self.checksum, self.proof) = hashed.await?;
+        Ok(self)
+    }
+
+    async fn write_ahead(self, to: ByteCount, data: Bytes) -> Result<Self, AppendError> {
+        if data.is_empty() {
+            return Ok(self);
         }
         match self.store.write(&self.claim, self.written, data).await? {
             Written::Superseded => Err(AppendError::Superseded),
@@ -264,46 +337,107 @@ impl Writer<'_> {
         let pending = to.since(self.claim.stored());
         self.speed.moved(pending, now - self.measured_at);
         self.measured_at = now;
-        let whole = self.claim.total() == Some(to);
         let step = Step {
             to,
             tail,
             hash_state: self.checksum.save(),
             rate: self.speed.per_second(),
-            whole: whole.then(|| self.checksum.finish()),
+            whole: self.completes(to).then(|| self.checksum.finish()),
         };
+        let whole = step.whole;
         let Advanced::Yes(claim) = self.store.commit(self.claim, step).await? else {
             return Err(AppendError::Superseded);
         };
-        if whole {
+        if whole.is_some() {
             self.ingest.enqueued.notify_one();
             tracing::info!(upload = %claim.id(), bytes = %claim.stored(), "upload {} stored", claim.id());
         }
         Ok(Self {
             claim,
+            whole,
             written: to,
             committed_at: Instant::now(),
             ..self
         })
     }
 
-    async fn finish<E>(
+    /// Whether the file is complete once it reaches `to`. A sender that says when it
+    /// is may do so with bytes that are committed one by one, so its word counts
+    /// only after the last of them: `conclude` makes `BySize` of it.
+    fn completes(&self, to: ByteCount) -> bool {
+        self.end == Ending::BySize && self.claim.total() == Some(to)
+    }
+
+    /// Takes the last chunk of a request and says what has come of it.
+    async fn conclude<E>(
         self,
+        data: Bytes,
         end: End,
         gatherer: &mut Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<ByteCount, AppendError> {
-        let have = self.claim.stored();
-        match (end, self.claim.total()) {
-            (End::Complete, _) => Ok(have),
-            (End::Cut, _) => Err(AppendError::Cut { have }),
-            // All announced bytes are here; the sender should have stopped.
-            (End::NotYet, Some(total)) if gatherer.has_more().await => {
-                Err(AppendError::TooLong { have, total })
-            }
-            (End::NotYet, Some(_)) => Ok(have),
-            (End::NotYet, None) => Err(AppendError::Fault(anyhow!(
-                "an upload of unknown size reached the largest size"
-            ))),
+    ) -> Result<Landed, AppendError> {
+        let to = beyond(self.written, &data)?;
+        // All that may come is here; the sender should have stopped.
+        let more = end == End::NotYet && gatherer.has_more().await;
+        let mut writer = self.hash(&data).await?.prove(end, more)?;
+        let complete = end != End::Cut && !more;
+        let said = writer.end == Ending::Here && complete;
+        let other_size = writer.claim.total().filter(|total| said && *total != to);
+        if said && other_size.is_none() {
+            writer.end = Ending::BySize;
+            writer.claim = writer.claim.of_total(to);
         }
+        if to > writer.claim.stored() || writer.completes(to) {
+            writer = writer.commit(to, data).await?;
+        }
+        let have = writer.claim.stored();
+        match (end, other_size) {
+            (End::Cut, _) => Err(AppendError::Cut { have }),
+            (_, Some(given)) => Err(AppendError::OtherSize { given, have }),
+            _ if more => writer.overrun().await,
+            _ => Ok(writer.landed()),
+        }
+    }
+
+    /// Holds the bytes against what their sender declared, if it did.
+    fn prove(mut self, end: End, more: bool) -> Result<Self, AppendError> {
+        let have = self.claim.stored();
+        let Some(proof) = self.proof.take() else {
+            return Ok(self);
+        };
+        if end == End::Cut {
+            return Err(AppendError::Cut { have });
+        }
+        if more || !proof.holds() {
+            return Err(AppendError::WrongChecksum);
+        }
+        Ok(self)
+    }
+
+    fn landed(&self) -> Landed {
+        let unfinished = self.whole.is_none();
+        Landed {
+            stored: self.claim.stored(),
+            whole: self.whole,
+            expires_at: unfinished.then(|| self.claim.expires_at()),
+        }
+    }
+
+    /// What comes of a sender that goes on past the end. One that says itself when it
+    /// is complete, and goes past the size it said, cannot be believed in anything
+    /// (draft-ietf-httpbis-resumable-upload, "Upload Append").
+    async fn overrun(self) -> Result<Landed, AppendError> {
+        let have = self.claim.stored();
+        let Some(total) = self.claim.total() else {
+            let max = self.ingest.bytes_max();
+            return Err(AppendError::TooLarge { max, have });
+        };
+        if self.end != Ending::BySize {
+            let message = format!("more than the {total} bytes that were announced were sent");
+            let failed = self.ingest.db.upload_fail(self.claim, message);
+            if !failed.await.context("giving up the upload")? {
+                return Err(AppendError::Superseded);
+            }
+        }
+        Err(AppendError::TooLong { have, total })
     }
 }

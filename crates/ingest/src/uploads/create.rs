@@ -21,8 +21,12 @@ pub struct NewFile {
     pub media_type: Option<String>,
     /// The `Upload-Metadata` header as it came; at most 8 KiB.
     pub metadata: String,
-    /// Its size.
-    pub total: ByteCount,
+    /// Its size, if it is known.
+    pub total: Option<ByteCount>,
+    /// Whether its sender says when it is complete; else its size does.
+    pub explicit_end: bool,
+    /// Its part in a concatenation, as announced: at most 8 KiB.
+    pub concat: Option<String>,
 }
 
 /// Why a file was not announced.
@@ -45,7 +49,8 @@ pub enum CreateError {
 }
 
 impl Ingest {
-    /// Announces a file. One without bytes is stored at once.
+    /// Announces a file. One without bytes is stored at once, unless its sender
+    /// wants to say so.
     ///
     /// # Errors
     /// When the caller may not upload, the file is too large, or on a fault.
@@ -54,13 +59,10 @@ impl Ingest {
             return Err(CreateError::NotAllowed);
         }
         let max = self.bytes_max();
-        if file.total > max {
-            return Err(CreateError::TooLarge {
-                given: file.total,
-                max,
-            });
+        if let Some(given) = file.total.filter(|total| *total > max) {
+            return Err(CreateError::TooLarge { given, max });
         }
-        let empty = file.total == ByteCount::ZERO;
+        let empty = file.total == Some(ByteCount::ZERO) && !file.explicit_end;
         let id = UploadId::new();
         let (store, place) = self.stores.chosen();
         // First: a place without an upload is a trifle, an upload without one is lost.
@@ -73,6 +75,8 @@ impl Ingest {
             metadata: file.metadata,
             total: file.total,
             store,
+            explicit_end: file.explicit_end,
+            concat: file.concat,
             expires_after: self.settings.uploads.expires_after,
             whole: empty.then(|| Checksum::default().finish()),
         };
@@ -84,7 +88,8 @@ impl Ingest {
         if empty {
             self.enqueued.notify_one();
         }
-        tracing::info!(upload = %upload.id, total = %file.total, "upload {} announced", upload.id);
+        let total = file.total.map(ByteCount::to_u64);
+        tracing::info!(upload = %upload.id, total, "upload {} announced", upload.id);
         Ok(upload)
     }
 }

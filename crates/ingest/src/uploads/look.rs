@@ -3,8 +3,9 @@
 //! It never tells a stranger that something exists: foreign things are missing.
 
 use anyhow::Context;
-use slipway_core::{ByteCount, JobId, Scope, Topic, UploadId, UploadState};
+use slipway_core::{ByteCount, JobId, Scope, Sha256Digest, Topic, UploadId, UploadState};
 use slipway_db::{Job, Taken, Upload};
+use time::OffsetDateTime;
 
 use crate::{Caller, Ingest};
 
@@ -46,6 +47,38 @@ pub struct Offset {
     pub total: Option<ByteCount>,
     /// The `Upload-Metadata` header as it came.
     pub metadata: String,
+    /// How far it has got.
+    pub state: UploadState,
+    /// Whether its sender says when it is complete; else its size does.
+    pub explicit_end: bool,
+    /// Its part in a concatenation, as announced.
+    pub concat: Option<String>,
+    /// Until when its sender may go on; `None` once it is stored.
+    pub expires_at: Option<OffsetDateTime>,
+    /// The digest of the file, once it is stored.
+    pub sha256: Option<Sha256Digest>,
+}
+
+impl Offset {
+    /// Whether it is put together from others.
+    pub fn is_final(&self) -> bool {
+        slipway_db::is_final(self.concat.as_deref())
+    }
+}
+
+impl From<Upload> for Offset {
+    fn from(upload: Upload) -> Self {
+        Self {
+            stored: upload.stored,
+            total: upload.total,
+            metadata: upload.metadata,
+            state: upload.state,
+            explicit_end: upload.explicit_end,
+            concat: upload.concat,
+            expires_at: upload.expires_at,
+            sha256: upload.sha256,
+        }
+    }
 }
 
 impl Ingest {
@@ -55,19 +88,33 @@ impl Ingest {
     /// # Errors
     /// When there is no such upload, it is gone, or on a fault.
     pub async fn offset(&self, id: UploadId) -> Result<Offset, ReadError> {
-        match self
-            .db
-            .upload_take(id)
-            .await
-            .context("looking at the upload")?
-        {
+        // What a connection of this process has in hand is better stored than sent
+        // again; one of another process is fenced off by the number alone.
+        self.holders.flush(id).await;
+        let taken = self.db.upload_take(id).await;
+        match taken.context("looking at the upload")? {
             Taken::Missing => Err(ReadError::Missing),
-            Taken::Is(upload) if is_gone(&upload) => Err(ReadError::Gone),
-            Taken::Is(upload) => Ok(Offset {
-                stored: upload.stored,
-                total: upload.total,
-                metadata: upload.metadata,
-            }),
+            Taken::Is { upload, writer } => {
+                self.holders.supersede(id, writer);
+                if is_lost(&upload) {
+                    return Err(ReadError::Gone);
+                }
+                Ok(Offset::from(*upload))
+            }
+        }
+    }
+
+    /// Says where an upload stands and disturbs nobody: what it says may be
+    /// outdated at once.
+    ///
+    /// # Errors
+    /// When there is no such upload, it is gone, or on a fault.
+    pub async fn glance(&self, id: UploadId) -> Result<Offset, ReadError> {
+        let upload = self.db.upload_get(id).await.context("finding the upload")?;
+        match upload {
+            None => Err(ReadError::Missing),
+            Some(upload) if is_lost(&upload) => Err(ReadError::Gone),
+            Some(upload) => Ok(Offset::from(upload)),
         }
     }
 
@@ -87,6 +134,8 @@ impl Ingest {
         {
             return Err(ReadError::Gone);
         }
+        // A removed upload is never claimed again.
+        self.holders.supersede(id, i64::MAX);
         tracing::info!(upload = %id, "upload {id} removed");
         Ok(())
     }
@@ -106,6 +155,7 @@ impl Ingest {
         {
             return Err(ReadError::Missing);
         }
+        self.holders.supersede(id, i64::MAX);
         tracing::info!(upload = %id, "upload {id} removed");
         Ok(())
     }
@@ -212,6 +262,11 @@ pub(super) fn require(caller: &Caller, scope: Scope) -> Result<(), ReadError> {
 
 fn is_gone(upload: &Upload) -> bool {
     upload.removed_at.is_some() || upload.state == UploadState::Expired
+}
+
+/// Whether its sender can only start over.
+fn is_lost(upload: &Upload) -> bool {
+    is_gone(upload) || upload.state == UploadState::Failed
 }
 
 /// Cuts a list that was asked for with one entry too many.

@@ -4,12 +4,18 @@
 
 mod append;
 mod content;
+mod continuation;
 mod create;
 mod gather;
+mod holders;
 mod look;
+mod until;
 
 pub use append::AppendError;
 pub use content::ContentError;
+pub use continuation::{Continuation, Ending, Landed};
 pub use create::{CreateError, NewFile};
 pub use gather::chunk_bytes;
+pub(crate) use holders::Holders;
 pub use look::{Offset, Page, ReadError};
+pub use until::{Cut, until};

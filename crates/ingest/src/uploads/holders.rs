@@ -1,0 +1,200 @@
+//! The connections of this process that are sending uploads, so that whoever is
+//! superseded can be told at once.
+//!
+//! It never decides who is: the number in the row does. A connection that is never
+//! told still cannot write; it would only sit there.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use slipway_core::{Topic, UploadId};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::Ingest;
+
+/// How long whoever asks for an offset waits for the connection before it to store
+/// what it has: several commits. Bytes that take longer are sent again.
+const FLUSH_WAIT: Duration = Duration::from_millis(100);
+
+/// All connections that are sending. Cheap to clone; an entry for each request with
+/// bytes, gone when the request is.
+#[derive(Clone, Default)]
+pub(crate) struct Holders(Arc<Mutex<HashMap<UploadId, Vec<Held>>>>);
+
+/// One of them, seen from outside.
+struct Held {
+    writer: i64,
+    stop: watch::Sender<bool>,
+    /// Closed when the connection is done.
+    done: watch::Receiver<()>,
+}
+
+/// One of them, seen from inside.
+pub(crate) struct Holding {
+    holders: Holders,
+    id: UploadId,
+    writer: i64,
+    stopped: watch::Receiver<bool>,
+    _done: watch::Sender<()>,
+}
+
+impl Holders {
+    /// Notes that a connection holds an upload, as writer number `writer`.
+    pub(super) fn hold(&self, id: UploadId, writer: i64) -> Holding {
+        let (stop, stopped) = watch::channel(false);
+        let (done, watched) = watch::channel(());
+        let held = Held {
+            writer,
+            stop,
+            done: watched,
+        };
+        self.lock().entry(id).or_default().push(held);
+        Holding {
+            holders: self.clone(),
+            id,
+            writer,
+            stopped,
+            _done: done,
+        }
+    }
+
+    /// Stops every connection that is older than writer number `newest`.
+    pub(super) fn supersede(&self, id: UploadId, newest: i64) {
+        for held in self.lock().get(&id).into_iter().flatten() {
+            if held.writer < newest {
+                held.stop.send_replace(true);
+            }
+        }
+    }
+
+    /// Stops whoever is sending and waits until what has arrived is stored, but
+    /// not for long.
+    pub(super) async fn flush(&self, id: UploadId) {
+        let done: Vec<_> = {
+            let holders = self.lock();
+            let held = holders.get(&id).into_iter().flatten();
+            held.map(|held| {
+                held.stop.send_replace(true);
+                held.done.clone()
+            })
+            .collect()
+        };
+        let all = join_all(done.into_iter().map(|mut done| async move {
+            // An error is what is waited for: the other end is gone.
+            let _closed = done.changed().await;
+        }));
+        // Whoever takes longer is fenced off.
+        let _late = timeout(FLUSH_WAIT, all).await;
+    }
+
+    fn ids(&self) -> Vec<UploadId> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Vec<Held>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Holding {
+    /// Comes true when a newer connection has the upload.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
+        let mut stopped = self.stopped.clone();
+        async move {
+            // Nobody is left to stop us: then nobody does.
+            if stopped.wait_for(|stopped| *stopped).await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Whether a newer connection has the upload.
+    pub(super) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        let mut holders = self.holders.lock();
+        if let Some(held) = holders.get_mut(&self.id) {
+            held.retain(|held| held.writer != self.writer);
+            if held.is_empty() {
+                holders.remove(&self.id);
+            }
+        }
+    }
+}
+
+impl Ingest {
+    /// Whether anybody is sending to this process.
+    pub fn is_receiving(&self) -> bool {
+        !self.holders.lock().is_empty()
+    }
+
+    /// Stops connections of this process whose uploads another process has taken
+    /// over, as far as they are among `changed`; `None` looks at all.
+    ///
+    /// # Errors
+    /// When the database cannot say.
+    pub async fn yield_to_others(&self, changed: Option<&BTreeSet<Topic>>) -> anyhow::Result<()> {
+        let is_asked =
+            |id: &UploadId| changed.is_none_or(|changed| changed.contains(&Topic::Upload(*id)));
+        let ids: Vec<UploadId> = self.holders.ids().into_iter().filter(is_asked).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let writers = self.db.upload_writers(ids).await;
+        for (id, newest) in writers.context("asking who sends")? {
+            self.holders.supersede(id, newest);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn older_connections_are_stopped_and_the_newest_is_not() {
+        let holders = Holders::default();
+        let id = UploadId::new();
+        let (old, new) = (holders.hold(id, 1), holders.hold(id, 2));
+        let other = holders.hold(UploadId::new(), 1);
+
+        holders.supersede(id, 2);
+
+        assert!(old.is_stopped() && !new.is_stopped() && !other.is_stopped());
+        assert_eq!(old.stopped().now_or_never(), Some(()));
+        assert_eq!(new.stopped().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_flushes_waits_until_the_connection_is_done() {
+        let holders = Holders::default();
+        let id = UploadId::new();
+        let holding = holders.hold(id, 1);
+        let connection = tokio::spawn(async move { holding.stopped().await });
+
+        holders.flush(id).await;
+
+        assert!(connection.is_finished());
+        assert!(holders.lock().is_empty(), "nothing is left behind");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_flushes_does_not_wait_for_ever() {
+        let holders = Holders::default();
+        let id = UploadId::new();
+        let _stuck = holders.hold(id, 1);
+
+        holders.flush(id).await;
+    }
+}
