@@ -4,6 +4,7 @@
 mod access;
 mod commands;
 mod draft;
+mod downloads;
 mod jobs;
 mod live;
 mod migrations;

@@ -39,6 +39,8 @@ pub struct Upload {
     pub stored: ByteCount,
     /// Of the whole file, once it is stored.
     pub sha256: Option<Sha256Digest>,
+    /// Whether its bytes were looked at, so that `media_type` is what was found.
+    pub inspected: bool,
     /// Bytes per second as they last became durable.
     pub rate: Option<u64>,
     /// Why it failed.
@@ -120,6 +122,8 @@ pub(crate) struct UploadRow {
     total_bytes: Option<i64>,
     stored_bytes: i64,
     sha256: Option<Vec<u8>>,
+    #[diesel(select_expression = uploads::inspection.is_not_null())]
+    inspected: bool,
     rate: Option<i64>,
     message: Option<String>,
     seq: i64,
@@ -147,6 +151,7 @@ impl UploadRow {
                 .sha256
                 .map(|digest| Sha256Digest::try_from(digest.as_slice()).map_err(broken))
                 .transpose()?,
+            inspected: self.inspected,
             rate: self.rate.map(i64::unsigned_abs),
             message: self.message,
             seq: self.seq,

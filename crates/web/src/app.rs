@@ -126,7 +126,7 @@ fn routes(config: &mut web::ServiceConfig) {
         ))
         .service(at(
             "/api/v1/uploads/{id}/content",
-            [(GET, to(uploads::content))],
+            [(GET, to(uploads::content)), (HEAD, to(uploads::content))],
         ))
         .service(at("/api/v1/jobs", [(GET, to(jobs::list))]))
         .service(at("/api/v1/jobs/{id}", [(GET, to(jobs::one))]))

@@ -32,6 +32,16 @@ const NOT_ATTR_CHAR: &AsciiSet = &CONTROLS
 /// The value of `Content-Disposition` that saves a file under `name`
 /// (RFC 6266 section 4).
 pub(crate) fn attachment(name: &str) -> String {
+    value("attachment", name)
+}
+
+/// The value of `Content-Disposition` that shows a file, and saves it under `name`
+/// should somebody save it.
+pub(crate) fn inline(name: &str) -> String {
+    value("inline", name)
+}
+
+fn value(kind: &str, name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| {
@@ -43,7 +53,7 @@ pub(crate) fn attachment(name: &str) -> String {
         })
         .collect();
     let extended = utf8_percent_encode(name, NOT_ATTR_CHAR);
-    format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{extended}")
+    format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{extended}")
 }
 
 #[cfg(test)]

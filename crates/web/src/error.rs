@@ -8,7 +8,9 @@ use std::fmt;
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{
+    ALLOW, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use actix_web::{HttpResponse, ResponseError};
 use slipway_ingest::{AppendError, ContentError, CreateError, JobError, ReadError, SignInError};
 
@@ -116,6 +118,32 @@ impl ApiError {
             HeaderName::from_static("tus-version"),
             HeaderValue::from_static(TUS_VERSION),
         )
+    }
+
+    /// The file is not the one that the client wants (RFC 9110 section 13.1.1).
+    pub(crate) fn changed(tag: &str) -> Self {
+        let error = Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "changed",
+            "this file is not the one that is asked for",
+        );
+        match HeaderValue::try_from(tag) {
+            Ok(tag) => error.with(ETAG, tag),
+            Err(_) => error,
+        }
+    }
+
+    /// No byte of the file is asked for (RFC 9110 section 15.5.17).
+    pub(crate) fn outside(size: u64) -> Self {
+        let error = Self::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "outside",
+            format!("the file has {size} bytes, and none of them is asked for"),
+        );
+        match HeaderValue::try_from(format!("bytes */{size}")) {
+            Ok(range) => error.with(CONTENT_RANGE, range),
+            Err(_) => error,
+        }
     }
 
     /// This process goes; another, or its successor, takes the bytes.

@@ -12,13 +12,17 @@
 mod app;
 mod assets;
 mod caller;
+mod conditions;
 mod cookie;
 mod cors;
 mod disposition;
+mod download;
 mod error;
 mod ietf;
 mod keys;
+mod kinds;
 mod pages;
+mod ranges;
 mod routes;
 mod same_origin;
 mod server;

@@ -25,30 +25,30 @@ pub enum ContentError {
 }
 
 impl Ingest {
-    /// A stored file: what is known about it, and its bytes.
+    /// A stored file, for whoever may read it.
     ///
     /// # Errors
     /// When it is not there for the caller, is not whole, or on a fault.
-    pub async fn content(
-        &self,
-        caller: &Caller,
-        id: UploadId,
-    ) -> Result<(Upload, impl Stream<Item = anyhow::Result<Bytes>> + use<>), ContentError> {
+    pub async fn stored(&self, caller: &Caller, id: UploadId) -> Result<Upload, ContentError> {
         require(caller, Scope::Read)?;
         let upload = self.visible(caller, id).await?;
         if upload.state != UploadState::Stored {
             return Err(ContentError::NotStored(upload.state));
         }
-        let bytes = self.bytes_of(&upload);
-        Ok((upload, bytes))
+        Ok(upload)
     }
 
-    /// The bytes of an upload from the first to the last stored one. Ends with an
+    /// The bytes of a stored file from `start` to the one before `end`. Ends with an
     /// error where a byte is missing: a download that is cut short is seen to be.
-    fn bytes_of(&self, upload: &Upload) -> impl Stream<Item = anyhow::Result<Bytes>> + use<> {
+    pub fn bytes(
+        &self,
+        upload: &Upload,
+        start: ByteCount,
+        end: ByteCount,
+    ) -> impl Stream<Item = anyhow::Result<Bytes>> + use<> {
         let stores = Arc::clone(&self.stores);
-        let (id, store, end) = (upload.id, upload.store, upload.stored);
-        stream::try_unfold(ByteCount::ZERO, move |at| {
+        let (id, store, end) = (upload.id, upload.store, end.min(upload.stored));
+        stream::try_unfold(start, move |at| {
             let stores = Arc::clone(&stores);
             async move {
                 if at >= end {

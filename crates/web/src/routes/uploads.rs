@@ -1,13 +1,12 @@
 //! `/api/v1/uploads`: see, download and remove what was uploaded.
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::id;
 use crate::app::State;
 use crate::caller::Proven;
-use crate::disposition::attachment;
+use crate::download;
 use crate::error::ApiError;
 use crate::wire::{UploadJson, UploadList};
 
@@ -61,26 +60,13 @@ pub(crate) async fn remove(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// `GET /api/v1/uploads/{id}/content`: the file, to be saved and never shown.
-/// Its bytes are a stranger's: the type is fixed, the browser must not guess, and
-/// should it show them all the same, it does so in a sandbox.
+/// `GET /api/v1/uploads/{id}/content`: the file, or parts of it.
 pub(crate) async fn content(
+    request: HttpRequest,
     state: web::Data<State>,
     Proven(caller): Proven,
     upload: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let (upload, bytes) = state.ingest.content(&caller, id(&upload)?).await?;
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
-        .insert_header((header::CONTENT_DISPOSITION, attachment(&upload.name)))
-        .insert_header((
-            header::CONTENT_SECURITY_POLICY,
-            "sandbox; default-src 'none'",
-        ))
-        .no_chunking(upload.stored.to_u64());
-    if let Some(sha256) = upload.sha256 {
-        response.insert_header((header::ETAG, format!("\"{sha256}\"")));
-    }
-    Ok(response.streaming(bytes))
+    let upload = state.ingest.stored(&caller, id(&upload)?).await?;
+    download::answer(&request, &state.ingest, &upload)
 }
