@@ -3,9 +3,10 @@
 
 mod access;
 mod commands;
-mod draft;
 mod downloads;
+mod draft;
 mod jobs;
+mod limits;
 mod live;
 mod migrations;
 mod pages;

@@ -33,7 +33,7 @@ const U32: i64 = u32::MAX as i64;
 
 /// Every key, in the order in which they are explained. The bounds are those of
 /// the types in `settings.rs`, narrowed to what makes sense.
-pub(crate) const KEYS: [Key; 18] = [
+pub(crate) const KEYS: [Key; 22] = [
     key("server.bind", Kind::Address),
     key("server.port", Kind::Whole(0, U16)),
     key("server.workers", Kind::Whole(1, U16)),
@@ -44,6 +44,14 @@ pub(crate) const KEYS: [Key; 18] = [
     key("uploads.disk_path", Kind::Text),
     key("uploads.disk_durable", Kind::Flag),
     key("uploads.bytes_max", Kind::Whole(1, i64::MAX)),
+    key("uploads.capacity_bytes", Kind::Whole(1, i64::MAX)),
+    key("uploads.account_bytes_max", Kind::Whole(1, i64::MAX)),
+    key("uploads.account_open_max", Kind::Whole(1, U32)),
+    // With less than this a single upload would crawl.
+    key(
+        "uploads.in_flight_bytes_max",
+        Kind::Whole(1_048_576, i64::MAX),
+    ),
     key("uploads.expires_after_seconds", Kind::Whole(1, U32)),
     key("jobs.inline", Kind::Flag),
     key("jobs.at_once", Kind::Whole(1, U16)),

@@ -88,6 +88,14 @@ pub struct UploadSettings {
     pub disk_path: PathBuf,
     /// The largest file that is taken.
     pub bytes_max: ByteCount,
+    /// What all files together may have.
+    pub capacity: ByteCount,
+    /// What the files of one account together may have.
+    pub account_bytes_max: ByteCount,
+    /// How many uploads of one account may be incomplete.
+    pub account_open_max: u32,
+    /// What bytes on their way may take of this process's memory.
+    pub in_flight_max: ByteCount,
     /// How long an unfinished upload waits for its sender.
     pub expires_after: Duration,
 }
@@ -171,6 +179,10 @@ struct LayeredUploads {
     disk_path: PathBuf,
     disk_durable: bool,
     bytes_max: u64,
+    capacity_bytes: u64,
+    account_bytes_max: u64,
+    account_open_max: u32,
+    in_flight_bytes_max: u64,
     expires_after_seconds: u32,
 }
 
@@ -277,12 +289,14 @@ impl Layered {
         session_secret: SecretString,
     ) -> Result<Settings, Fault> {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let bytes_max = ByteCount::try_from(self.uploads.bytes_max).or(Err(Fault(
-            "uploads.bytes_max is larger than any file can be".to_owned(),
-        )))?;
         let store = self.uploads.store.parse().or(Err(Fault(
             "uploads.store is no place that there is".to_owned(),
         )))?;
+        let bytes = |name: &str, count: u64| {
+            ByteCount::try_from(count).or(Err(Fault(format!(
+                "uploads.{name} is larger than any file can be"
+            ))))
+        };
         Ok(Settings {
             environment,
             server: self.server,
@@ -290,7 +304,11 @@ impl Layered {
             uploads: UploadSettings {
                 store,
                 disk_path: self.uploads.disk_path,
-                bytes_max,
+                bytes_max: bytes("bytes_max", self.uploads.bytes_max)?,
+                capacity: bytes("capacity_bytes", self.uploads.capacity_bytes)?,
+                account_bytes_max: bytes("account_bytes_max", self.uploads.account_bytes_max)?,
+                account_open_max: self.uploads.account_open_max,
+                in_flight_max: bytes("in_flight_bytes_max", self.uploads.in_flight_bytes_max)?,
                 expires_after: seconds(self.uploads.expires_after_seconds),
             },
             jobs: JobSettings {

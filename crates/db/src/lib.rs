@@ -27,6 +27,7 @@ mod schema;
 mod sessions;
 mod tokens;
 mod upload_ends;
+mod upload_room;
 mod upload_writes;
 mod uploads;
 
@@ -49,8 +50,9 @@ pub use progress::TopicState;
 pub use sessions::SessionLimits;
 pub use tokens::{ApiToken, TokenGrant};
 pub use upload_ends::Taken;
+pub use upload_room::{Quota, Usage};
 pub use upload_writes::{Advance, Advanced, Bid, Claim, Claimed};
-pub use uploads::{NewUpload, Upload, is_final};
+pub use uploads::{Created, NewUpload, Upload, is_final};
 
 /// The database, as the rest of Slipway sees it. Cheap to clone.
 #[derive(Clone)]

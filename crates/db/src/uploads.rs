@@ -16,7 +16,8 @@ use crate::error::{broken, word};
 use crate::gate::at_one_moment_in_txn;
 use crate::jobs::{enqueue_inspection_in_txn, jobs_of_in_txn};
 use crate::schema::{accounts, uploads};
-use crate::{Db, DbError, Job};
+use crate::upload_room::usage_in_txn;
+use crate::{Db, DbError, Job, Quota, Usage};
 
 /// A file on its way in, or arrived.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,6 +109,18 @@ pub struct NewUpload {
     pub expires_after: Duration,
     /// The SHA-256 of a file without bytes: such a file is whole at once.
     pub whole: Option<Sha256Digest>,
+    /// What its owner may have with it.
+    pub quota: Quota,
+}
+
+/// What came of announcing an upload.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// It is there.
+    Yes(Box<Upload>),
+    /// Its owner would have more than the quota allows; nothing was created. What
+    /// the owner has.
+    OverQuota(Usage),
 }
 
 #[derive(Queryable, Selectable)]
@@ -170,8 +183,9 @@ pub(crate) fn bytes(count: i64) -> QueryResult<ByteCount> {
     ByteCount::try_from(count).map_err(broken)
 }
 
-/// Notes that the list of what an account may see has changed. Always the last
-/// row that a transaction locks, so that two transactions cannot wait in a ring.
+/// Notes that the list of what an account may see has changed. Always the last row
+/// of all that are there already which a transaction locks, so that two transactions
+/// cannot wait in a ring.
 pub(crate) fn touch_account_in_txn(connection: &mut PgConnection, id: Uuid) -> QueryResult<Topic> {
     diesel::update(accounts::table.find(id))
         .set(accounts::seq.eq(accounts::seq + 1))
@@ -180,13 +194,21 @@ pub(crate) fn touch_account_in_txn(connection: &mut PgConnection, id: Uuid) -> Q
 }
 
 impl Db {
-    /// Announces an upload. One without bytes is stored at once and inspected.
+    /// Announces an upload, if its owner has room for it. One without bytes is
+    /// stored at once and inspected.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn upload_create(&self, new: NewUpload) -> Result<Upload, DbError> {
-        let (upload, changed) = self
+    pub async fn upload_create(&self, new: NewUpload) -> Result<Created, DbError> {
+        let (created, changed) = self
             .run("announcing an upload", move |connection| {
+                // First, and so the lock under which the sum below is exact. No other
+                // row is held here that somebody could wait for.
+                let account = touch_account_in_txn(connection, new.owner.to_uuid())?;
+                let usage = usage_in_txn(connection, new.owner.to_uuid())?;
+                if !new.quota.has_room(&usage, new.total) {
+                    return Ok((Created::OverQuota(usage), vec![]));
+                }
                 let now = OffsetDateTime::now_utc();
                 let whole = new.whole.is_some();
                 let state = if whole {
@@ -218,12 +240,12 @@ impl Db {
                     let job: JobId = enqueue_inspection_in_txn(connection, upload.id)?;
                     changed.push(Topic::Job(job));
                 }
-                changed.push(touch_account_in_txn(connection, new.owner.to_uuid())?);
-                Ok((upload, changed))
+                changed.push(account);
+                Ok((Created::Yes(Box::new(upload)), changed))
             })
             .await?;
         self.doorbell().ring(changed);
-        Ok(upload)
+        Ok(created)
     }
 
     /// One upload, removed ones included.

@@ -44,6 +44,7 @@ pub struct Ingest {
     db: Db,
     compute: compute::Compute,
     stores: Arc<stores::Stores>,
+    capacity: uploads::Capacity,
     settings: Arc<Settings>,
     holders: uploads::Holders,
     /// Told when this process has enqueued a job, so that its worker need not
@@ -60,6 +61,7 @@ impl Ingest {
             db,
             compute,
             stores: Arc::new(stores),
+            capacity: uploads::Capacity::default(),
             settings,
             holders: uploads::Holders::default(),
             enqueued: Arc::default(),

@@ -19,6 +19,9 @@ use crate::tus::{TUS_VERSION, UPLOAD_OFFSET};
 /// Seconds after which a busy server is worth another try.
 const BUSY_RETRY_SECONDS: u16 = 2;
 
+/// Seconds after which there may be room for a file: somebody has to make it.
+const ROOM_RETRY_SECONDS: u16 = 60;
+
 /// An answer that is not what was asked for. How it is rendered, as a page or as
 /// problem+json, is decided where the request is known: in `trace.rs`.
 #[derive(Debug)]
@@ -210,6 +213,18 @@ impl From<CreateError> for ApiError {
             CreateError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "scope", detail),
             CreateError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+            }
+            CreateError::AccountFull { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "account_full", detail)
+            }
+            // Clients try again later, and by then some may be complete.
+            CreateError::TooManyOpen { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_open", detail)
+                    .with(RETRY_AFTER, HeaderValue::from(ROOM_RETRY_SECONDS))
+            }
+            CreateError::StoreFull { .. } => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", detail)
+                    .with(RETRY_AFTER, HeaderValue::from(ROOM_RETRY_SECONDS))
             }
             CreateError::Fault(fault) => Self::fault("the upload could not be created", fault),
         }

@@ -16,8 +16,8 @@ use slipway_core::{
 
 use crate::testing::TestDatabase;
 use crate::{
-    Advance, Advanced, Bid, Changes, Chunk, Claim, Claimed, Db, Heard, Job, JobChange, Listener,
-    NewAccount, NewUpload, Reported, SessionLimits, Settlement, Taken, TopicState,
+    Advance, Advanced, Bid, Changes, Chunk, Claim, Claimed, Created, Db, Heard, Job, JobChange,
+    Listener, NewAccount, NewUpload, Quota, Reported, SessionLimits, Settlement, Taken, TopicState,
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -29,6 +29,11 @@ struct Bench {
     db: Db,
     owner: AccountId,
 }
+
+const PLENTY: Quota = Quota {
+    bytes_max: ByteCount::from_u32(u32::MAX),
+    open_max: 1000,
+};
 
 async fn bench() -> Bench {
     let database = TestDatabase::create().unwrap();
@@ -50,9 +55,15 @@ async fn bench() -> Bench {
 
 impl Bench {
     async fn upload_of(&self, bytes: u32) -> UploadId {
-        let id = UploadId::new();
+        match self.announce(bytes, PLENTY).await {
+            Created::Yes(upload) => upload.id,
+            Created::OverQuota(usage) => panic!("over quota: {usage:?}"),
+        }
+    }
+
+    async fn announce(&self, bytes: u32, quota: Quota) -> Created {
         let new = NewUpload {
-            id,
+            id: UploadId::new(),
             owner: self.owner,
             name: "file.bin".to_owned(),
             media_type: None,
@@ -63,9 +74,9 @@ impl Bench {
             concat: None,
             expires_after: WEEK,
             whole: None,
+            quota,
         };
-        self.db.upload_create(new).await.unwrap();
-        id
+        self.db.upload_create(new).await.unwrap()
     }
 
     async fn claim(&self, id: UploadId, from: u32) -> Claim {
@@ -103,6 +114,16 @@ impl Bench {
         let claim = self.claim(id, 0).await;
         self.advance(claim, b"a", true).await;
         id
+    }
+
+    /// As if nobody had asked for this upload for a year.
+    fn make_old(&self, id: UploadId) {
+        let year = "now() - interval '1 year'";
+        self.database
+            .execute(&format!(
+                "UPDATE uploads SET created_at = {year}, expires_at = {year} WHERE id = '{id}'"
+            ))
+            .unwrap();
     }
 
     async fn jobs_of(&self, id: UploadId) -> Vec<Job> {

@@ -1,6 +1,6 @@
 //! Uploads advance in order, once, by their newest writer.
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 
 use super::*;
 
@@ -256,4 +256,75 @@ async fn an_upload_is_not_forgotten_before_its_store_was_swept() {
 
     bench.db.upload_swept(vec![id]).await.unwrap();
     assert_eq!(bench.db.upload_forget(tomorrow).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_quota_is_kept_however_many_announce_at_once() {
+    let bench = bench().await;
+    let quota = Quota {
+        bytes_max: ByteCount::from_u32(10),
+        open_max: 100,
+    };
+
+    let announced = join_all((0..8).map(|_| bench.announce(3, quota))).await;
+
+    let created = |outcome: &&Created| matches!(outcome, Created::Yes(_));
+    assert_eq!(announced.iter().filter(created).count(), 3);
+    let usage = bench.db.upload_usage(bench.owner).await.unwrap();
+    assert_eq!((usage.bytes.to_u64(), usage.open), (9, 3));
+    assert_eq!(bench.db.upload_bytes_held().await.unwrap().to_u64(), 9);
+}
+
+#[tokio::test]
+async fn what_is_removed_expired_or_complete_makes_room() {
+    let bench = bench().await;
+    let one_open = Quota {
+        bytes_max: ByteCount::from_u32(4),
+        open_max: 1,
+    };
+    let refused = |outcome: &Created| matches!(outcome, Created::OverQuota(_));
+    let first = bench.upload_of(2).await;
+    assert!(refused(&bench.announce(0, one_open).await), "one is open");
+
+    let claim = bench.claim(first, 0).await;
+    bench.advance(claim, b"ab", true).await;
+    assert!(
+        refused(&bench.announce(3, one_open).await),
+        "two are stored"
+    );
+    let Created::Yes(second) = bench.announce(2, one_open).await else {
+        panic!("there is room for two");
+    };
+
+    bench.db.upload_remove(first).await.unwrap();
+    bench.make_old(second.id);
+    assert_eq!(bench.db.upload_expire().await.unwrap(), 1);
+    let usage = bench.db.upload_usage(bench.owner).await.unwrap();
+    assert_eq!((usage.bytes.to_u64(), usage.open), (0, 0));
+}
+
+#[tokio::test]
+async fn expiring_never_touches_a_finished_upload_however_old() {
+    let bench = bench().await;
+    let stored = bench.stored_file().await;
+    let claim = bench.claim(bench.upload_of(2).await, 0).await;
+    let (half, _) = (claim.id(), bench.advance(claim, b"a", false).await);
+    bench.make_old(stored);
+
+    let expired = bench.db.upload_expire().await.unwrap();
+    while bench.db.chunk_sweep(64).await.unwrap() > 0 {}
+
+    assert_eq!(expired, 0);
+    let upload = bench.db.upload_get(stored).await.unwrap().unwrap();
+    assert_eq!(upload.state, UploadState::Stored);
+    assert!(
+        bench
+            .db
+            .chunk_read(stored, ByteCount::ZERO)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    let half = bench.db.upload_get(half).await.unwrap().unwrap();
+    assert_eq!(half.state, UploadState::Receiving, "its time has not come");
 }

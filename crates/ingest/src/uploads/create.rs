@@ -3,8 +3,8 @@
 //! It never refuses a file over its name; a name is made presentable.
 
 use anyhow::Context;
-use slipway_core::{ByteCount, FileName, Scope, UploadId};
-use slipway_db::{NewUpload, Upload};
+use slipway_core::{ByteCount, FileName, Scope, StoreKind, UploadId};
+use slipway_db::{Created, NewUpload, Quota, Upload, Usage};
 
 use crate::checksum::Checksum;
 use crate::{Caller, Ingest};
@@ -43,6 +43,36 @@ pub enum CreateError {
         /// The largest size.
         max: ByteCount,
     },
+    /// The account has no room for it.
+    #[error(
+        "this account has {have} of {max} bytes, so there is no room for {given} more; remove a file first"
+    )]
+    AccountFull {
+        /// Its size; zero while that is unknown.
+        given: ByteCount,
+        /// What the account has, announced files included.
+        have: ByteCount,
+        /// What it may have.
+        max: ByteCount,
+    },
+    /// The account has too many uploads that are not complete.
+    #[error(
+        "{open} uploads of this account are not complete, and at most {max} may be; finish or remove one first"
+    )]
+    TooManyOpen {
+        /// How many there are.
+        open: u64,
+        /// How many there may be.
+        max: u64,
+    },
+    /// The store has no room for it.
+    #[error(
+        "all files together may have {max} bytes, and this one does not fit; try again when there is room"
+    )]
+    StoreFull {
+        /// What the store may hold.
+        max: ByteCount,
+    },
     /// Something broke on our side.
     #[error("the upload could not be created")]
     Fault(#[from] anyhow::Error),
@@ -53,7 +83,8 @@ impl Ingest {
     /// wants to say so.
     ///
     /// # Errors
-    /// When the caller may not upload, the file is too large, or on a fault.
+    /// When the caller may not upload, the file is too large, there is no room for
+    /// it, or on a fault.
     pub async fn create(&self, caller: &Caller, file: NewFile) -> Result<Upload, CreateError> {
         if !caller.has_scope(Scope::Upload) {
             return Err(CreateError::NotAllowed);
@@ -62,9 +93,19 @@ impl Ingest {
         if let Some(given) = file.total.filter(|total| *total > max) {
             return Err(CreateError::TooLarge { given, max });
         }
+        self.take_room(file.total).await?;
+        let quota = self.quota();
         let empty = file.total == Some(ByteCount::ZERO) && !file.explicit_end;
         let id = UploadId::new();
         let (store, place) = self.stores.chosen();
+        if store != StoreKind::Postgres {
+            // Looked at beforehand, or each refusal below would leave an empty place.
+            let usage = self.db.upload_usage(caller.id()).await;
+            let usage = usage.context("adding up the account's uploads")?;
+            if !quota.has_room(&usage, file.total) {
+                return Err(over_quota(&usage, file.total, &quota));
+            }
+        }
         // First: a place without an upload is a trifle, an upload without one is lost.
         place.create(id).await?;
         let new = NewUpload {
@@ -79,18 +120,33 @@ impl Ingest {
             concat: file.concat,
             expires_after: self.settings.uploads.expires_after,
             whole: empty.then(|| Checksum::default().finish()),
+            quota,
         };
-        let upload = self
-            .db
-            .upload_create(new)
-            .await
-            .context("announcing the upload")?;
+        let created = self.db.upload_create(new).await;
+        let upload = match created.context("announcing the upload")? {
+            Created::Yes(upload) => *upload,
+            Created::OverQuota(usage) => return Err(over_quota(&usage, file.total, &quota)),
+        };
         if empty {
             self.enqueued.notify_one();
         }
         let total = file.total.map(ByteCount::to_u64);
         tracing::info!(upload = %upload.id, total, "upload {} announced", upload.id);
         Ok(upload)
+    }
+}
+
+fn over_quota(usage: &Usage, total: Option<ByteCount>, quota: &Quota) -> CreateError {
+    if usage.open >= quota.open_max {
+        return CreateError::TooManyOpen {
+            open: usage.open,
+            max: quota.open_max,
+        };
+    }
+    CreateError::AccountFull {
+        given: total.unwrap_or_default(),
+        have: usage.bytes,
+        max: quota.bytes_max,
     }
 }
 

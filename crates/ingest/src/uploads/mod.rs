@@ -9,6 +9,7 @@ mod create;
 mod gather;
 mod holders;
 mod look;
+mod room;
 mod until;
 
 pub use append::AppendError;
@@ -18,4 +19,5 @@ pub use create::{CreateError, NewFile};
 pub use gather::chunk_bytes;
 pub(crate) use holders::Holders;
 pub use look::{Offset, Page, ReadError};
+pub(crate) use room::Capacity;
 pub use until::{Cut, until};

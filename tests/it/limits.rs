@@ -1,0 +1,105 @@
+//! Limits: what is refused before a byte is read, and with what answer.
+
+use anyhow::{Context, Result};
+use reqwest::{Client, Response};
+use serde_json::Value;
+use slipway_tests::{Site, Tus, Who, random_bytes};
+
+use crate::settled;
+
+async fn announce(site: &Site, who: &Who, length: usize) -> Result<Response> {
+    Ok(Client::new()
+        .post(format!("{}/files/", site.url()))
+        .header("Tus-Resumable", "1.0.0")
+        .header("Upload-Length", length)
+        .bearer_auth(&who.token)
+        .send()
+        .await?)
+}
+
+/// The status and the code of a refusal, after a look at its form.
+async fn refusal(response: Response) -> Result<(u16, String)> {
+    let status = response.status().as_u16();
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let problem: Value = response.json().await?;
+    let kind = problem["type"].as_str().context("no type")?;
+    Ok((status, kind.replace("urn:slipway:problem:", "")))
+}
+
+#[tokio::test]
+async fn an_account_gets_no_more_than_its_quota_and_others_do_not_suffer() -> Result<()> {
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__ACCOUNT_BYTES_MAX", "1000")])?;
+    let who = site.who("dev@example.com", "member")?;
+    let other = site.who("other@example.com", "member")?;
+    let upload = Tus::create(&site.url(), &who, 600, "").await?;
+
+    let refused = refusal(announce(&site, &who, 401).await?).await?;
+
+    assert_eq!(refused, (413, "account_full".to_owned()));
+    assert_eq!(announce(&site, &who, 400).await?.status(), 201);
+    assert_eq!(announce(&site, &other, 1000).await?.status(), 201);
+    upload
+        .patch(0, random_bytes(600, 1))
+        .await?
+        .error_for_status()?;
+    settled(&site, &who, upload.id()).await?;
+    assert_eq!(
+        refusal(announce(&site, &who, 1).await?).await?.0,
+        413,
+        "stored files count"
+    );
+    upload
+        .request(reqwest::Method::DELETE)
+        .send()
+        .await?
+        .error_for_status()?;
+    assert_eq!(announce(&site, &who, 600).await?.status(), 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_may_have_so_many_uploads_open_and_is_told_to_wait() -> Result<()> {
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__ACCOUNT_OPEN_MAX", "2")])?;
+    let who = site.who("dev@example.com", "member")?;
+    let upload = Tus::create(&site.url(), &who, 3, "").await?;
+    Tus::create(&site.url(), &who, 3, "").await?;
+
+    let refused = announce(&site, &who, 3).await?;
+
+    assert_eq!(refused.headers()["retry-after"], "60");
+    assert_eq!(refusal(refused).await?, (429, "too_many_open".to_owned()));
+    upload.patch(0, "abc").await?.error_for_status()?;
+    assert_eq!(announce(&site, &who, 3).await?.status(), 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_full_store_takes_no_more_from_anybody() -> Result<()> {
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__CAPACITY_BYTES", "1000")])?;
+    let who = site.who("dev@example.com", "member")?;
+    let other = site.who("other@example.com", "member")?;
+    Tus::create(&site.url(), &who, 900, "").await?;
+
+    let refused = announce(&site, &other, 101).await?;
+
+    assert_eq!(refused.headers()["retry-after"], "60");
+    assert_eq!(refusal(refused).await?, (507, "store_full".to_owned()));
+    assert_eq!(announce(&site, &other, 100).await?.status(), 201);
+    assert_eq!(refusal(announce(&site, &who, 1).await?).await?.0, 507);
+    assert_eq!(announce(&site, &who, 0).await?.status(), 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_refusal_comes_before_the_bytes_are_read() -> Result<()> {
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__BYTES_MAX", "1000")])?;
+    let who = site.who("dev@example.com", "member")?;
+
+    let refused = announce(&site, &who, 1001).await?;
+
+    assert_eq!(refusal(refused).await?, (413, "too_large".to_owned()));
+    Ok(())
+}
