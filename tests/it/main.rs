@@ -5,6 +5,7 @@ mod access;
 mod commands;
 mod downloads;
 mod draft;
+mod faults;
 mod jobs;
 mod limits;
 mod live;

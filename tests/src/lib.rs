@@ -6,12 +6,17 @@
 //! - A server that a test started ends with it, however the test ends.
 //! - No port is fixed and no database is shared.
 
+mod chance;
+pub mod faults;
 mod live;
+mod proxy;
 mod server;
 mod storage;
 mod tus;
 
+pub use chance::Chance;
 pub use live::Viewer;
+pub use proxy::{Proxy, Weather};
 pub use server::{SESSION_SECRET, Site, Who, ask_to_go, output_of, spawn};
 pub use storage::{STORES, Storage};
 pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

@@ -1,22 +1,18 @@
-//! The fault campaigns at full length, one or all; run by `cargo xtask soak`.
-//! `kills` uploads 2 GiB while the server is killed three times, prints what it
-//! cost, and writes `target/soak/kills.json`.
-//!
-//! It fails when a promise is broken, never because the machine is slow.
+//! One large file while the server is killed three times: what has to be sent again,
+//! and what memory it takes.
 
-#![expect(clippy::print_stdout, reason = "the report is what it is run for")]
-
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use reqwest::{Body, Client};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use slipway_tests::{Site, Tus, Who, pieces, random_bytes};
+
+use crate::memory;
 
 /// One `PATCH` of a careful client, and so the most that a kill may cost.
 const PIECE: usize = 8 * 1024 * 1024;
@@ -30,15 +26,8 @@ const ADDED_MEMORY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// How long the inspection of the file may take.
 const INSPECTION_SECONDS_MAX: u64 = 300;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        None | Some("kills") => kills().await,
-        Some(other) => bail!("there is no campaign {other:?}; there is: kills"),
-    }
-}
-
-async fn kills() -> Result<()> {
+/// Runs the campaign; its one case.
+pub(crate) async fn run() -> Result<Vec<Value>> {
     let mut site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;
     let idle = memory(&site, "VmRSS")?;
@@ -84,7 +73,7 @@ async fn kills() -> Result<()> {
         "the hash differs: {settled}"
     );
     let again = sent.load(Ordering::Relaxed) - FILE_PIECES * PIECE;
-    let case = json!({
+    Ok(vec![json!({
         "case": format!("{FILE_PIECES} x 8 MiB, {KILLS} kills"),
         "figures": {
             "seconds": {"value": uploaded.as_secs_f64(), "unit": "s"},
@@ -96,8 +85,7 @@ async fn kills() -> Result<()> {
         "ratio": again as f64 / (KILLS * PIECE) as f64,
         "bar": 1.0,
         "holds": again <= KILLS * PIECE && peak - idle <= ADDED_MEMORY_BYTES_MAX,
-    });
-    conclude("kills", &case)
+    })])
 }
 
 fn piece(number: usize) -> Bytes {
@@ -119,22 +107,6 @@ fn sha256_of_file() -> String {
         .collect()
 }
 
-/// A figure of the server's memory, in bytes (proc_pid_status(5)).
-fn memory(site: &Site, figure: &str) -> Result<u64> {
-    let pid = site.pid().context("the server is not running")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with(figure))
-        .context("no such figure")?;
-    let kibibytes: u64 = line
-        .split_whitespace()
-        .nth(1)
-        .context("no number")?
-        .parse()?;
-    Ok(kibibytes * 1024)
-}
-
 async fn settled(site: &Site, who: &Who, id: &str) -> Result<Value> {
     let url = format!("{}/api/v1/uploads/{id}", site.url());
     for _ in 0..INSPECTION_SECONDS_MAX {
@@ -151,28 +123,4 @@ async fn settled(site: &Site, who: &Who, id: &str) -> Result<Value> {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     bail!("the inspection did not end\n{}", site.log())
-}
-
-fn conclude(name: &str, case: &Value) -> Result<()> {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let report = json!({"name": name, "at": at, "cases": [case]});
-    let folder = report_folder();
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join(format!("{name}.json")), format!("{report:#}\n"))?;
-    println!("{report:#}");
-    ensure!(case["holds"] == true, "a bar was not held");
-    Ok(())
-}
-
-/// Where reports go: `cargo xtask soak` names the folder, because cargo may have
-/// been told to build elsewhere.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test program has no configuration to read"
-)]
-fn report_folder() -> PathBuf {
-    std::env::var_os("SLIPWAY_SOAK_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak"),
-        PathBuf::from,
-    )
 }

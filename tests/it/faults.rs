@@ -1,0 +1,46 @@
+//! The fault campaigns in short: `cargo xtask soak` runs them at full length.
+//!
+//! Each checks its own promises; a seed that fails is told, and repeats the run.
+
+use anyhow::Result;
+use slipway_tests::faults::{Ends, Kills, Two};
+use slipway_tests::{STORES, Storage};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_acknowledged_byte_is_lost_however_often_the_server_is_killed() -> Result<()> {
+    for store in STORES {
+        let campaign = Kills {
+            kills: 5,
+            at_once: 3,
+            storage: Storage::of(store)?,
+            seed: 1,
+        };
+
+        let killed = campaign.run().await?;
+
+        assert!(killed.files >= 3 && killed.looks > 0, "{store}: {killed:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_received_byte_is_kept_when_the_server_is_asked_to_go() -> Result<()> {
+    let ended = Ends { ends: 3, seed: 2 }.run().await?;
+
+    assert!(ended.kept > 0, "{ended:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_arrive_whole_through_two_servers_and_a_network_that_cuts() -> Result<()> {
+    let campaign = Two {
+        files: 4,
+        file_bytes: 8_000_000,
+        seed: 3,
+    };
+
+    let weathered = campaign.run().await?;
+
+    assert!(weathered.cuts > 0, "{weathered:?}");
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The fault campaigns at full length, one or all; run by `cargo xtask soak`. Each
+//! prints what it measured and writes `target/soak/NAME.json`.
+//!
+//! It fails when a promise is broken, never because the machine is slow.
+
+#![expect(clippy::print_stdout, reason = "the report is what it is run for")]
+
+mod large;
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use slipway_tests::faults::{Ends, Kills, Two};
+use slipway_tests::{STORES, Site, Storage};
+
+/// Every campaign, in the order in which all are run.
+const CAMPAIGNS: [&str; 4] = ["kills", "ends", "two", "large"];
+
+const KILLS: usize = 100;
+const ENDS: usize = 20;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let wanted = std::env::args().nth(1);
+    let wanted = wanted.as_deref();
+    if let Some(unknown) = wanted.filter(|name| !CAMPAIGNS.contains(name)) {
+        let known = CAMPAIGNS.join(", ");
+        bail!("there is no campaign {unknown:?}; there are: {known}");
+    }
+    let mut broken = Vec::new();
+    for name in CAMPAIGNS {
+        if wanted.is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        let outcome = run(name).await.and_then(|cases| conclude(name, &cases));
+        if let Err(error) = outcome {
+            println!("{name}: {error:#}");
+            broken.push(name);
+        }
+    }
+    ensure!(broken.is_empty(), "not held: {}", broken.join(", "));
+    Ok(())
+}
+
+async fn run(name: &str) -> Result<Vec<Value>> {
+    match name {
+        "kills" => kills().await,
+        "ends" => ends().await,
+        "two" => two().await,
+        _ => large::run().await,
+    }
+}
+
+/// Repeats a campaign as it was, but for what the machine does.
+fn seed() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+async fn kills() -> Result<Vec<Value>> {
+    let mut cases = Vec::new();
+    for store in STORES {
+        let (began, seed) = (Instant::now(), seed()?);
+        let campaign = Kills {
+            kills: KILLS,
+            at_once: 4,
+            storage: Storage::of(store)?,
+            seed,
+        };
+        let killed = campaign
+            .run()
+            .await
+            .with_context(|| format!("store {store}"))?;
+        cases.push(json!({
+            "case": format!("{KILLS} kills at random moments, {store}"),
+            "figures": {
+                "seconds": {"value": began.elapsed().as_secs_f64(), "unit": "s"},
+                "files": {"value": killed.files, "unit": "files"},
+                "bytes": {"value": killed.bytes, "unit": "bytes"},
+                "sent_again": {"value": killed.sent_again, "unit": "bytes"},
+                "looks": {"value": killed.looks, "unit": "uploads compared with their store"},
+                "seed": {"value": seed, "unit": "number"},
+            },
+            "reference": "acknowledged <= in the row <= in the store after each; every file read back",
+            "ratio": 1.0,
+            "bar": 1.0,
+            "holds": killed.looks > 0 && killed.files > 0,
+        }));
+    }
+    Ok(cases)
+}
+
+async fn ends() -> Result<Vec<Value>> {
+    let seed = seed()?;
+    let ended = Ends { ends: ENDS, seed }.run().await?;
+    Ok(vec![json!({
+        "case": format!("{ENDS} times SIGTERM in the middle of a PATCH"),
+        "figures": {
+            "longest": {"value": ended.longest.as_secs_f64(), "unit": "s"},
+            "kept": {"value": ended.kept, "unit": "bytes"},
+            "seed": {"value": seed, "unit": "number"},
+        },
+        "reference": "every byte received is kept; exit 0 within 20 s",
+        "ratio": ended.longest.as_secs_f64() / 20.0,
+        "bar": 1.0,
+        "holds": true,
+    })])
+}
+
+async fn two() -> Result<Vec<Value>> {
+    let (began, seed) = (Instant::now(), seed()?);
+    let campaign = Two {
+        files: 16,
+        file_bytes: 48 * 1024 * 1024,
+        seed,
+    };
+    let weathered = campaign.run().await?;
+    Ok(vec![json!({
+        "case": "two processes behind a proxy that cuts, 16 x 48 MiB",
+        "figures": {
+            "seconds": {"value": began.elapsed().as_secs_f64(), "unit": "s"},
+            "cuts": {"value": weathered.cuts, "unit": "connections"},
+            "connections": {"value": weathered.connections, "unit": "of each process"},
+            "sent_again": {"value": weathered.sent_again, "unit": "bytes"},
+            "seed": {"value": seed, "unit": "number"},
+        },
+        "reference": "every file read back, through either process",
+        "ratio": 1.0,
+        "bar": 1.0,
+        "holds": weathered.cuts > 0,
+    })])
+}
+
+/// A figure of the server's memory, in bytes (proc_pid_status(5)).
+pub(crate) fn memory(site: &Site, figure: &str) -> Result<u64> {
+    let pid = site.pid().context("the server is not running")?;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find(|line| line.starts_with(figure))
+        .context("no such figure")?;
+    let kibibytes: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .context("no number")?
+        .parse()?;
+    Ok(kibibytes * 1024)
+}
+
+fn conclude(name: &str, cases: &[Value]) -> Result<()> {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let report = json!({"name": name, "at": at, "cases": cases});
+    let folder = report_folder();
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(format!("{name}.json")), format!("{report:#}\n"))?;
+    println!("{report:#}");
+    ensure!(
+        cases.iter().all(|case| case["holds"] == true),
+        "a bar was not held"
+    );
+    Ok(())
+}
+
+/// Where reports go: `cargo xtask soak` names the folder, because cargo may have
+/// been told to build elsewhere.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test program has no configuration to read"
+)]
+fn report_folder() -> PathBuf {
+    std::env::var_os("SLIPWAY_SOAK_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/soak"),
+        PathBuf::from,
+    )
+}

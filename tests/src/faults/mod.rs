@@ -1,0 +1,13 @@
+//! Fault campaigns: what an upload has to survive, again and again, and the numbers
+//! that come of it. Short in the test suite, at full length in `cargo xtask soak`.
+//!
+//! They never judge by time; what was promised is compared with what is there.
+
+mod ends;
+mod kills;
+mod sender;
+mod two;
+
+pub use ends::{Ended, Ends};
+pub use kills::{Killed, Kills};
+pub use two::{Two, Weathered};
