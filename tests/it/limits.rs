@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use slipway_tests::{Site, Tus, Who, random_bytes};
+use slipway_tests::{Site, Tus, Who, random_bytes, sha256};
 
 use crate::settled;
 
@@ -101,5 +101,31 @@ async fn a_refusal_comes_before_the_bytes_are_read() -> Result<()> {
     let refused = announce(&site, &who, 1001).await?;
 
     assert_eq!(refusal(refused).await?, (413, "too_large".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn uploads_share_the_memory_there_is_and_all_arrive() -> Result<()> {
+    // A quarter of what one upload would take at full speed.
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__IN_FLIGHT_BYTES_MAX", "1048576")])?;
+    let who = site.who("dev@example.com", "member")?;
+    let uploads: Vec<_> = (0..12)
+        .map(|seed| {
+            let (url, who) = (site.url(), who.clone());
+            tokio::spawn(async move {
+                let file = random_bytes(3_000_000, seed);
+                let upload = Tus::create(&url, &who, file.len(), "").await?;
+                upload.patch(0, file.clone()).await?.error_for_status()?;
+                anyhow::Ok((upload, sha256(&file)))
+            })
+        })
+        .collect();
+
+    for upload in uploads {
+        let (upload, expected) = upload.await??;
+
+        let json = settled(&site, &who, upload.id()).await?;
+        assert_eq!(json["sha256"], expected.as_str());
+    }
     Ok(())
 }

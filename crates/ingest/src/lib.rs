@@ -13,6 +13,7 @@
 
 mod access;
 mod accounts;
+mod budget;
 mod checksum;
 mod compute;
 mod jobs;
@@ -44,6 +45,7 @@ pub struct Ingest {
     db: Db,
     compute: compute::Compute,
     stores: Arc<stores::Stores>,
+    budget: budget::Budget,
     capacity: uploads::Capacity,
     settings: Arc<Settings>,
     holders: uploads::Holders,
@@ -61,6 +63,7 @@ impl Ingest {
             db,
             compute,
             stores: Arc::new(stores),
+            budget: budget::Budget::new(settings.uploads.in_flight_max.to_u64()),
             capacity: uploads::Capacity::default(),
             settings,
             holders: uploads::Holders::default(),

@@ -116,7 +116,7 @@ impl Ingest {
             Claimed::Yes(claim, saved) => (claim, saved),
             Claimed::No(upload) => {
                 // Only at the end of a complete file it matters whether bytes follow.
-                let more = upload.stored == bid.from && Gatherer::new(body).has_more().await;
+                let more = upload.stored == bid.from && Gatherer::new(body, self.budget.clone()).has_more().await;
                 return unclaimed(&upload, bid, continuation.end, more);
             }
             Claimed::Missing => return Err(AppendError::Missing),
@@ -148,7 +148,7 @@ impl Ingest {
             committed_at: now,
         };
         let body = until(body, holding.stopped());
-        match writer.write(Gatherer::new(body)).await {
+        match writer.write(Gatherer::new(body, self.budget.clone())).await {
             Err(AppendError::Cut { .. }) if holding.is_stopped() => Err(AppendError::Superseded),
             written => written,
         }

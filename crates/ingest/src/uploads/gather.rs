@@ -11,6 +11,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::hold::Hold;
+use crate::budget::Budget;
+
 /// The size of a full chunk. Below 1 MiB the price of a commit dominates, and
 /// two of them a connection are in memory at once: one gathering, one committing.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -22,6 +25,13 @@ pub(super) const GATHER_TIME: Duration = Duration::from_secs(1);
 /// Silence after which a connection counts as dead. The router in front of us
 /// gives up after 55 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// The time over which a sender is judged, and the bytes that it must bring in it:
+/// 273 bytes a second. Whoever brings less holds a connection for next to nothing;
+/// what arrived is kept, and an honest sender goes on with a new connection. Only time
+/// counts in which we wait for the sender.
+const SLOW_WINDOW: Duration = Duration::from_secs(60);
+const SLOW_BYTES_MIN: usize = 16 * 1024;
 
 /// The size of a full chunk, in bytes: what a crash can cost a connection twice.
 pub const fn chunk_bytes() -> usize {
@@ -35,7 +45,7 @@ pub(super) enum End {
     NotYet,
     /// The sender is done.
     Complete,
-    /// The connection broke or fell silent.
+    /// The connection broke, fell silent, or is too slow to be kept.
     Cut,
 }
 
@@ -53,36 +63,47 @@ pub(super) struct Gatherer<S> {
     rest: Bytes,
     /// Since when nothing comes though it is waited for.
     silent_since: Option<Instant>,
+    /// How long the sender was waited for in this window, and what it brought.
+    waited: Duration,
+    brought: usize,
+    budget: Budget,
 }
 
 impl<S, E> Gatherer<S>
 where
     S: Stream<Item = Result<Bytes, E>>,
 {
-    pub(super) fn new(body: S) -> Self {
+    pub(super) fn new(body: S, budget: Budget) -> Self {
         Self {
             body: Box::pin(body),
             rest: Bytes::new(),
             silent_since: None,
+            waited: Duration::ZERO,
+            brought: 0,
+            budget,
         }
     }
 
     /// The next chunk: at most `most` bytes, which is at most [`CHUNK_BYTES`]. A
     /// caller with bytes that are not committed yet is `uneasy`: it gets an empty
-    /// chunk when nothing comes for as long as a slow sender's bytes may wait.
+    /// chunk when nothing comes for as long as a slow sender's bytes may wait. Where
+    /// memory is short, chunks are smaller.
     pub(super) async fn next(&mut self, most: usize, uneasy: bool) -> Gathered {
         let most = most.min(CHUNK_BYTES);
-        let mut data = Vec::new();
+        let mut data = Hold::default();
+        let mut has_room = data.fill(&mut self.rest, most, &self.budget).await;
         let now = Instant::now();
         let mut deadline = now + GATHER_TIME;
-        take(&mut self.rest, &mut data, most);
         let dead_at = *self.silent_since.get_or_insert(now) + SILENCE_MAX;
         if data.is_empty() && !uneasy {
             deadline = dead_at;
         }
         let mut end = End::NotYet;
-        while data.len() < most {
-            let piece = match timeout_at(deadline, self.body.next()).await {
+        while has_room && data.len() < most {
+            let asked_at = Instant::now();
+            let answer = timeout_at(deadline, self.body.next()).await;
+            self.waited += asked_at.elapsed();
+            let piece = match answer {
                 Ok(Some(Ok(piece))) => piece,
                 Ok(Some(Err(_))) => {
                     end = End::Cut;
@@ -93,7 +114,8 @@ where
                     break;
                 }
                 Err(_) => {
-                    if data.is_empty() && Instant::now() >= dead_at {
+                    let is_dead = data.is_empty() && Instant::now() >= dead_at;
+                    if is_dead || self.is_too_slow(0) {
                         end = End::Cut;
                     }
                     break;
@@ -102,34 +124,40 @@ where
             if piece.is_empty() {
                 continue;
             }
-            if data.is_empty() {
+            let is_first = data.is_empty();
+            let is_too_slow = self.is_too_slow(piece.len());
+            self.rest = piece;
+            has_room = data.fill(&mut self.rest, most, &self.budget).await;
+            if is_first {
                 deadline = Instant::now() + GATHER_TIME;
             }
-            self.rest = piece;
-            take(&mut self.rest, &mut data, most);
+            if is_too_slow {
+                end = End::Cut;
+                break;
+            }
         }
         if !data.is_empty() {
             self.silent_since = None;
         }
-        let data = Bytes::from(data);
+        let data = data.freeze();
         Gathered { data, end }
+    }
+
+    /// Counts what was brought; whether a window is over and it was too little.
+    fn is_too_slow(&mut self, brought: usize) -> bool {
+        self.brought = self.brought.saturating_add(brought);
+        if self.waited < SLOW_WINDOW {
+            return false;
+        }
+        let is_too_slow = self.brought < SLOW_BYTES_MIN;
+        (self.waited, self.brought) = (Duration::ZERO, 0);
+        is_too_slow
     }
 
     /// Whether anything follows; looks, and does not wait longer than for a chunk.
     pub(super) async fn has_more(&mut self) -> bool {
         !self.rest.is_empty() || !self.next(1, false).await.data.is_empty()
     }
-}
-
-fn take(from: &mut Bytes, into: &mut Vec<u8>, most: usize) {
-    if from.is_empty() {
-        return;
-    }
-    if into.capacity() == 0 {
-        into.reserve_exact(most);
-    }
-    let fits = from.len().min(most - into.len());
-    into.extend_from_slice(&from.split_to(fits));
 }
 
 #[cfg(test)]
@@ -146,9 +174,13 @@ mod tests {
         )
     }
 
+    fn gatherer<S: Stream<Item = Result<Bytes, ()>>>(body: S) -> Gatherer<S> {
+        Gatherer::new(body, Budget::new(u64::MAX))
+    }
+
     #[tokio::test]
     async fn small_pieces_become_one_chunk_and_a_large_one_several() {
-        let mut gatherer = Gatherer::new(body(vec![Ok(b"ab"), Ok(b"cdefg"), Ok(b"h")]));
+        let mut gatherer = gatherer(body(vec![Ok(b"ab"), Ok(b"cdefg"), Ok(b"h")]));
 
         let mut chunks = Vec::new();
         loop {
@@ -165,7 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_arrived_before_a_cut_is_kept() {
-        let mut gatherer = Gatherer::new(body(vec![Ok(b"abc"), Err(())]));
+        let mut gatherer = gatherer(body(vec![Ok(b"abc"), Err(())]));
 
         let gathered = gatherer.next(10, false).await;
 
@@ -181,18 +213,47 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(400)).await;
             Some((Ok::<_, ()>(Bytes::from_static(b"x")), ()))
         });
-        let gathered = Gatherer::new(trickle).next(1000, false).await;
+        let gathered = gatherer(trickle).next(1000, false).await;
         assert_eq!((gathered.data.len(), gathered.end), (3, End::NotYet));
 
         let silent = || stream::pending::<Result<Bytes, ()>>();
-        let gathered = Gatherer::new(silent()).next(1000, false).await;
+        let gathered = gatherer(silent()).next(1000, false).await;
         assert_eq!((gathered.data.len(), gathered.end), (0, End::Cut));
 
         // Whoever has bytes in hand is woken to commit them, and told of the end too.
-        let mut gatherer = Gatherer::new(silent());
+        let mut gatherer = gatherer(silent());
         let gathered = gatherer.next(1000, true).await;
         assert_eq!((gathered.data.len(), gathered.end), (0, End::NotYet));
         tokio::time::sleep(SILENCE_MAX).await;
         assert_eq!(gatherer.next(1000, true).await.end, End::Cut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_trickles_for_a_minute_is_cut_and_what_came_is_kept() {
+        let every = |pause: Duration, bytes: usize| {
+            stream::unfold((), move |()| async move {
+                tokio::time::sleep(pause).await;
+                Some((Ok::<_, ()>(Bytes::from(vec![1; bytes])), ()))
+            })
+        };
+        let trickle = every(Duration::from_millis(500), 100);
+        let mut slow = gatherer(trickle);
+        let mut kept = 0;
+        let began = Instant::now();
+        loop {
+            let gathered = slow.next(1_000_000, false).await;
+            kept += gathered.data.len();
+            if gathered.end != End::NotYet {
+                assert_eq!(gathered.end, End::Cut);
+                break;
+            }
+        }
+        assert!((11_900..=12_100).contains(&kept), "{kept} bytes");
+        assert!(began.elapsed() >= SLOW_WINDOW);
+
+        let mut honest = gatherer(every(Duration::from_millis(500), 200));
+        for _ in 0..300 {
+            assert_eq!(honest.next(1_000_000, false).await.end, End::NotYet);
+        }
     }
 }

@@ -7,6 +7,7 @@ mod content;
 mod continuation;
 mod create;
 mod gather;
+mod hold;
 mod holders;
 mod look;
 mod room;
