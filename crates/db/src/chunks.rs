@@ -49,6 +49,9 @@ pub(crate) fn delete_ahead_in_txn(
     Ok(())
 }
 
+/// Uploads that one sweep looks at.
+const SWEEP_UPLOADS: i64 = 16;
+
 impl Db {
     /// Writes bytes beyond the stored ones, without moving the upload; `false`
     /// when the claim no longer holds. They become part of the file when the upload
@@ -100,25 +103,46 @@ impl Db {
         .await
     }
 
-    /// Deletes at most `limit` chunks of removed and expired uploads; says how
-    /// many went. A bounded number, so that no transaction runs for seconds.
+    /// Deletes at most `limit` chunks of removed and expired uploads, and notes which
+    /// of them have none left; says how many chunks and notes that was, zero when there
+    /// is nothing left to do. A bounded number, so that no transaction runs for
+    /// seconds.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn chunk_sweep(&self, limit: u16) -> Result<usize, DbError> {
         self.run("sweeping chunks", move |connection| {
-            let unwanted = uploads::removed_at
-                .is_not_null()
-                .or(uploads::state.eq(UploadState::Expired.as_str()));
+            let mine = uploads::store.eq(StoreKind::Postgres.as_str());
+            let has_chunks =
+                diesel::dsl::exists(chunks::table.filter(chunks::upload_id.eq(uploads::id)));
+            // Of other stores only what they put here is swept; what is there is theirs.
+            let ids: Vec<Uuid> = uploads::table
+                .filter(uploads::swept_at.is_null())
+                .filter(
+                    uploads::removed_at
+                        .is_not_null()
+                        .or(uploads::state.eq(UploadState::Expired.as_str())),
+                )
+                .filter(mine.or(has_chunks))
+                .order(uploads::id)
+                .select(uploads::id)
+                .limit(SWEEP_UPLOADS)
+                .load(connection)?;
             let keys: Vec<(Uuid, i64)> = chunks::table
-                .inner_join(uploads::table)
-                .filter(unwanted)
+                .filter(chunks::upload_id.eq_any(&ids))
                 .select((chunks::upload_id, chunks::start_byte))
                 .limit(limit.into())
                 .load(connection)?;
+            let all = keys.len() < usize::from(limit);
             let mut swept = 0;
             for (id, start) in keys {
                 swept += diesel::delete(chunks::table.find((id, start))).execute(connection)?;
+            }
+            if all {
+                swept +=
+                    diesel::update(uploads::table.filter(uploads::id.eq_any(ids)).filter(mine))
+                        .set(uploads::swept_at.eq(OffsetDateTime::now_utc()))
+                        .execute(connection)?;
             }
             Ok(swept)
         })
@@ -155,14 +179,19 @@ impl Db {
         .await
     }
 
-    /// Notes that the bytes of these uploads are gone from their store.
+    /// Notes that the bytes of these uploads are gone from their store, of those that
+    /// have left none here.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_swept(&self, ids: Vec<UploadId>) -> Result<(), DbError> {
         self.run("noting what was swept", move |connection| {
             let ids: Vec<Uuid> = ids.into_iter().map(UploadId::to_uuid).collect();
-            diesel::update(uploads::table.filter(uploads::id.eq_any(ids)))
+            let left = chunks::table.filter(chunks::upload_id.eq(uploads::id));
+            let clean = uploads::table
+                .filter(uploads::id.eq_any(ids))
+                .filter(diesel::dsl::not(diesel::dsl::exists(left)));
+            diesel::update(clean)
                 .set(uploads::swept_at.eq(OffsetDateTime::now_utc()))
                 .execute(connection)?;
             Ok(())

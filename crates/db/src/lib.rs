@@ -28,6 +28,7 @@ mod sessions;
 mod tokens;
 mod upload_ends;
 mod upload_room;
+mod upload_twins;
 mod upload_writes;
 mod uploads;
 
@@ -51,6 +52,7 @@ pub use sessions::SessionLimits;
 pub use tokens::{ApiToken, TokenGrant};
 pub use upload_ends::Taken;
 pub use upload_room::{Quota, Usage};
+pub use upload_twins::Twin;
 pub use upload_writes::{Advance, Advanced, Bid, Claim, Claimed};
 pub use uploads::{Created, NewUpload, Upload, is_final};
 

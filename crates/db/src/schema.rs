@@ -73,6 +73,7 @@ diesel::table! {
         swept_at -> Nullable<Timestamptz>,
         explicit_end -> Bool,
         concat -> Nullable<Text>,
+        expected_sha256 -> Nullable<Binary>,
     }
 }
 

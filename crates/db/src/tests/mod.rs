@@ -18,6 +18,7 @@ use crate::testing::TestDatabase;
 use crate::{
     Advance, Advanced, Bid, Changes, Chunk, Claim, Claimed, Created, Db, Heard, Job, JobChange,
     Listener, NewAccount, NewUpload, Quota, Reported, SessionLimits, Settlement, Taken, TopicState,
+    Twin,
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);

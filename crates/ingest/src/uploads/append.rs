@@ -116,7 +116,8 @@ impl Ingest {
             Claimed::Yes(claim, saved) => (claim, saved),
             Claimed::No(upload) => {
                 // Only at the end of a complete file it matters whether bytes follow.
-                let more = upload.stored == bid.from && Gatherer::new(body, self.budget.clone()).has_more().await;
+                let more = upload.stored == bid.from
+                    && Gatherer::new(body, self.budget.clone()).has_more().await;
                 return unclaimed(&upload, bid, continuation.end, more);
             }
             Claimed::Missing => return Err(AppendError::Missing),
