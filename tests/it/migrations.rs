@@ -105,7 +105,9 @@ fn a_migrator_that_is_killed_in_the_middle_is_succeeded_by_the_next() -> Result<
         "{}",
         log_of(&second)
     );
-    assert_eq!(records(&database)?, migrations()?);
+    // The stamp, which the first one had committed, among them.
+    let known = database.query("SELECT version AS value FROM slipway_migrations")?;
+    assert_eq!(known.len(), migrations()?);
     Ok(())
 }
 
@@ -113,7 +115,7 @@ fn a_migrator_that_is_killed_in_the_middle_is_succeeded_by_the_next() -> Result<
 fn a_transaction_in_the_way_is_waited_for_in_turns() -> Result<()> {
     let database = TestDatabase::create()?;
     database.execute(
-        "DROP TABLE jobs; DELETE FROM __diesel_schema_migrations WHERE version = '20261122100200'",
+        "DROP TABLE jobs; SET slipway.migrating = 'yes'; DELETE FROM __diesel_schema_migrations WHERE version = '20261122100200'",
     )?;
     // Referring to uploads needs a lock that whoever writes to it is in the way of.
     let writer = database.hold("UPDATE uploads SET seq = seq")?;
@@ -147,7 +149,7 @@ fn a_dry_run_lists_what_would_run_and_writes_nothing() -> Result<()> {
     let planned = String::from_utf8(planned.stdout)?;
     assert_eq!(planned.lines().count(), migrations()?, "{planned}");
     assert!(
-        planned.starts_with("20261122100000\taccounts, and the three ways to act as one:"),
+        planned.starts_with("20261122090000\tthe stamp that says what this database is"),
         "{planned}"
     );
     assert_eq!(empty.query(schema)?, Vec::<String>::new());
@@ -188,14 +190,11 @@ fn a_server_that_starts_before_the_release_waits_for_it() -> Result<()> {
     let database = TestDatabase::create_empty()?;
     let site = Site::start_unready(database.url().expose_secret())?;
 
-    let before = site.answer("/readyz")?;
+    let before = site.wait_for("/readyz", "refused by rule B1: its release has not run yet")?;
     let migrated = migrate(&database)?;
-    let after = site.answer("/readyz")?;
+    let after = site.wait_for("/readyz", "\"status\":\"ready\"")?;
 
-    assert!(
-        before.starts_with("HTTP/1.1 503") && before.contains("pending: 20261122100000, "),
-        "{before}"
-    );
+    assert!(before.starts_with("HTTP/1.1 503"), "{before}");
     assert_eq!(migrated.status.code(), Some(0), "{}", log_of(&migrated));
     assert!(after.starts_with("HTTP/1.1 200"), "{after}");
     Ok(())

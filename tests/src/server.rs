@@ -307,14 +307,24 @@ impl Site {
     }
 
     fn wait_until_ready(&self) -> Result<()> {
+        self.wait_for("/readyz", "HTTP/1.1 200").map(drop)
+    }
+
+    /// Asks until the answer contains `text`; that answer.
+    ///
+    /// # Errors
+    /// When it never does; the error holds the server's log.
+    pub fn wait_for(&self, path: &str, text: &str) -> Result<String> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            if get(self.port, "/readyz").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-                return Ok(());
+            if let Ok(answer) = get(self.port, path)
+                && answer.contains(text)
+            {
+                return Ok(answer);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        bail!("the server did not become ready:\n{}", self.log())
+        bail!("{path} never answered {text:?}:\n{}", self.log())
     }
 }
 

@@ -51,7 +51,8 @@ const OWNERS: [(&str, &[&str], &str); 12] = [
     ("diesel", &["slipway-db"], SQL),
     ("diesel_migrations", &["slipway-db"], SQL),
     ("r2d2", &["slipway-db"], SQL),
-    ("pq-sys", &["slipway-db"], SQL),
+    // config reads addresses with the parser of the library that db will connect with.
+    ("pq-sys", &["slipway-db", "slipway-config"], SQL),
     ("openssl-sys", &["slipway-db"], SQL),
     (
         "config",

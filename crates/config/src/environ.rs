@@ -1,17 +1,23 @@
-//! The process environment, read once.
+//! What a process was started with and on, read once.
 //!
 //! It never changes a variable and never shows a value: a value may be a secret.
 
 use std::collections::BTreeMap;
+
+use crate::machine::Machine;
 
 /// A variable that is not Unicode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the environment variable {0:?} is not valid Unicode")]
 pub struct NotUnicode(String);
 
-/// A copy of the environment variables that a process was started with.
+/// A copy of the environment variables that a process was started with, and what the
+/// machine showed of itself.
 #[derive(Clone, Default)]
-pub struct Environ(BTreeMap<String, String>);
+pub struct Environ {
+    variables: BTreeMap<String, String>,
+    pub(crate) machine: Machine,
+}
 
 impl Environ {
     /// Reads the environment of this process.
@@ -34,13 +40,16 @@ impl Environ {
                 },
             )
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(|variables| Self {
+                variables,
+                machine: Machine::of_process(),
+            })
     }
 
     /// The value of `name`; a variable that is set to nothing counts as unset,
     /// because no shell can tell a person which of the two it is.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
+        self.variables
             .get(name)
             .map(String::as_str)
             .filter(|value| !value.is_empty())
@@ -51,7 +60,7 @@ impl Environ {
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0
+        self.variables
             .range(prefix.to_owned()..)
             .take_while(move |(name, _)| name.starts_with(prefix))
             .map(|(name, value)| (name.as_str(), value.as_str()))
@@ -60,24 +69,25 @@ impl Environ {
 
 impl<const N: usize> From<[(&str, &str); N]> for Environ {
     fn from(pairs: [(&str, &str); N]) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 }
 
 impl FromIterator<(String, String)> for Environ {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().collect())
+        Self {
+            variables: pairs.into_iter().collect(),
+            machine: Machine::default(),
+        }
     }
 }
 
 impl std::fmt::Debug for Environ {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

@@ -11,7 +11,7 @@ use config::ValueKind;
 use crate::known::KEYS;
 use crate::layers::{Given, Layers};
 use crate::secrets::{Fingerprints, session_secret, set_in};
-use crate::{Environ, Environment, Fault, Origin, Settings};
+use crate::{Environ, Environment, Fault, Origin, Settings, environment};
 
 /// All keys with their origins, and all that is wrong.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ impl Explanation {
     /// Explains what a process with these variables and this folder would read.
     /// What is wrong is part of the answer.
     pub fn of(environ: &Environ, folder: &Path) -> Self {
-        let environment = Environment::declared(environ).ok();
+        let environment = environment(environ).ok();
         let layers = Layers::read(environ, folder, environment);
         let faults = match Settings::from_layers(environ, &layers) {
             Ok(_) => Vec::new(),

@@ -1,25 +1,199 @@
-//! Whether this process may dial that database at all, decided before any packet.
+//! Whether this process may touch that database: before it is dialled, and again on
+//! every connection, once the database has said what it is.
 //!
-//! It never grants anything because of a host name: a name can only add a
-//! refusal. Rule numbers are stable; operators and logs refer to them.
+//! It never grants anything because of a host's name. Rule numbers are stable;
+//! operators and logs refer to them.
+
+mod adoption;
+mod after;
+mod before;
+mod dossier;
+mod found;
+mod ruling;
+mod words;
 
 use secrecy::SecretString;
+use uuid::Uuid;
 
-use crate::address::Components;
-use crate::{DatabaseAddress, Environ, Environment, InvalidAddress, Platform};
+use crate::address::{Pinned, Reach, TlsMode, TlsPolicy, Unresolved};
+use crate::platform::{Platform, Sighting};
+use crate::{DatabaseAddress, DatabaseSettings, Environ, Environment};
 
-/// Leave to dial one database; the only thing that opens a pool.
+use after::{Cell, Seen, Sight};
+use before::{Rule, Scene, Settled, Target};
+use dossier::{Dossier, declared, policy};
+use found::Kinship;
+
+pub use adoption::{ADOPTION_MINUTES_MAX, Adoption};
+pub use found::{Found, Identity, STAMP_VERSION, Stamp, StampSeen, marker};
+pub use ruling::{Access, Refusal, Ruling};
+
+/// Leave to dial one database, read-only at first, for one purpose. Every connection
+/// then asks [`ApprovedDatabase::admit`]; nothing else opens one.
 #[derive(Debug, Clone)]
 pub struct ApprovedDatabase {
     address: DatabaseAddress,
     environment: Environment,
+    assumed: bool,
+    platform: Platform,
+    app_id: Option<Uuid>,
+    reach: Reach,
+    listed: bool,
+    tls: TlsPolicy,
+    access: Access,
+    rule: Rule,
+}
+
+/// Leave to do with a database, on one connection, what was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// What must be said aloud, if anything.
+    pub warning: Option<Ruling>,
+    /// What a migration must do besides.
+    pub duty: Duty,
+}
+
+/// What a migration must do besides migrating.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing.
+    None,
+    /// Write the first stamp.
+    Stamp,
+    /// Bind the stamp to this database: it was moved on purpose, by its own app.
+    Rebind,
+}
+
+/// Leave to destroy what one database holds. Made here alone, for a database that says
+/// itself that it is worth nothing.
+#[derive(Debug)]
+pub struct Permit {
+    name: String,
+}
+
+impl Permit {
+    /// The only database it is for.
+    pub fn database(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Why a database cannot be dialled now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DialError {
+    /// Its host has no address.
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    /// Its host has moved to where this process must not go.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Decides whether this process may dial the database that its variables name.
+///
+/// # Errors
+/// The first rule that refuses, with its evidence, reason and remedy.
+pub fn approve(
+    environ: &Environ,
+    settings: &DatabaseSettings,
+    access: Access,
+) -> Result<ApprovedDatabase, Refusal> {
+    let dossier = Dossier::gather(environ, settings, access);
+    let rule = dossier.scene.rule();
+    let settled = before::settle(dossier.scene.declared, dossier.scene.platform);
+    match (rule.dials(), settled, dossier.named.address) {
+        (true, Ok(settled), Ok(address)) => Ok(ApprovedDatabase {
+            tls: policy(settings, settled.environment, dossier.scene.reach),
+            address,
+            environment: settled.environment,
+            assumed: settled.assumed,
+            platform: dossier.scene.platform,
+            app_id: app_id(environ),
+            reach: dossier.scene.reach,
+            listed: dossier.scene.listed,
+            access,
+            rule,
+        }),
+        (_, _, address) => Err(Refusal::for_good(words::refusing(&words::Refusing {
+            rule,
+            scene: &dossier.scene,
+            sighting: &dossier.sighting,
+            address: &address,
+            steering: &dossier.steering,
+            declaration: Environment::declared(environ).err(),
+            unset_name: dossier.named.unset,
+            siblings: dossier::siblings(environ),
+        }))),
+    }
+}
+
+/// The environment that this process runs in: as declared, or, on a dyno where nothing
+/// is, the strictest that it could be (rule A6).
+///
+/// # Errors
+/// Rules A1 and A5.
+pub fn environment(environ: &Environ) -> Result<Environment, Refusal> {
+    let sighting = Sighting::of(environ);
+    settled(environ, &sighting).map(|settled| settled.environment)
+}
+
+fn settled(environ: &Environ, sighting: &Sighting) -> Result<Settled, Refusal> {
+    let declaration = Environment::declared(environ);
+    before::settle(declared(&declaration), sighting.platform)
+        .map_err(|rule| Refusal::for_good(words::undeclared(rule, declaration.err())))
+}
+
+/// What stage A says of the declaration and the platform alone, as if the database were
+/// the most harmless one.
+pub(crate) fn without_database(environ: &Environ, sighting: &Sighting) -> Ruling {
+    let declaration = Environment::declared(environ);
+    let scene = Scene {
+        declared: declared(&declaration),
+        platform: sighting.platform,
+        ci: sighting.ci,
+        target: Target::One,
+        reach: Reach::Local,
+        listed: false,
+        pasted: false,
+        for_tests: true,
+        downgraded: false,
+        access: Access::Write,
+    };
+    let rule = scene.rule();
+    match rule.dials() {
+        true => words::dialling(rule, sighting.platform),
+        false => words::refusing(&words::Refusing {
+            rule,
+            scene: &scene,
+            sighting,
+            address: &Err(None),
+            steering: &[],
+            declaration: declaration.err(),
+            unset_name: None,
+            siblings: Vec::new(),
+        }),
+    }
+}
+
+/// `SLIPWAY_APP_ID`, if it is usable; the settings refuse one that is not.
+fn app_id(environ: &Environ) -> Option<Uuid> {
+    environ.get("SLIPWAY_APP_ID")?.parse().ok()
 }
 
 impl ApprovedDatabase {
-    /// The string for libpq, with its password.
-    pub fn connection_string(&self) -> SecretString {
-        self.address
-            .connection_string(self.environment.is_deployed())
+    /// The string for libpq, with its password, for the addresses that the host has
+    /// now. They are judged again, and the connection goes to no others.
+    ///
+    /// # Errors
+    /// The host has no address, or one that is farther away than the approved one.
+    pub fn dial(&self) -> Result<SecretString, DialError> {
+        let pinned: Vec<Pinned> = self.address.resolve()?;
+        let reach = self.address.reach(&Ok(pinned.clone()));
+        let on_platform = self.platform.is_proven() && self.environment.is_deployed();
+        if !on_platform && !self.listed && reach > self.reach {
+            return Err(Refusal::for_good(words::moved(self)).into());
+        }
+        Ok(self.address.connection_string(&pinned, &self.tls))
     }
 
     /// The database as people and logs may see it.
@@ -36,281 +210,135 @@ impl ApprovedDatabase {
     pub fn environment(&self) -> Environment {
         self.environment
     }
-}
 
-/// A refusal: which rule, on what evidence, and what helps.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("refused by rule {rule}: {evidence}; {remedy}")]
-pub struct Refusal {
-    /// The rule's number.
-    pub rule: &'static str,
-    /// What was seen.
-    pub evidence: String,
-    /// What to do.
-    pub remedy: &'static str,
-}
+    /// Whether the environment was assumed, because nothing is declared on a dyno.
+    pub fn is_assumed(&self) -> bool {
+        self.assumed
+    }
 
-/// Decides whether a process in `environment` may dial the database that its
-/// variables name.
-///
-/// # Errors
-/// The first rule that refuses, with its evidence and remedy.
-pub fn approve(environment: Environment, environ: &Environ) -> Result<ApprovedDatabase, Refusal> {
-    let platform = Platform::shown_by(environ);
-    for name in ["PGSERVICE", "PGSERVICEFILE", "PGHOSTADDR", "PGOPTIONS"] {
-        if environ.get(name).is_some() {
-            return Err(Refusal {
-                rule: "A2",
-                evidence: format!("{name} is set, which libpq obeys behind the address"),
-                remedy: "unset it",
-            });
+    /// The app that this process belongs to, if it has an id.
+    pub fn app_id(&self) -> Option<Uuid> {
+        self.app_id
+    }
+
+    /// Where this process runs.
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// What it was approved for.
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// The rule by which it may be dialled.
+    pub fn ruling(&self) -> Ruling {
+        words::dialling(self.rule, self.platform)
+    }
+
+    /// The least protection of its connections, in libpq's words.
+    pub fn tls_at_least(&self) -> TlsMode {
+        self.tls.least
+    }
+
+    /// Whether it is on this machine, a private network, or farther.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
+    /// Decides what a connection may be used for, now that the database has said what
+    /// it is.
+    ///
+    /// # Errors
+    /// The row of the table that refuses.
+    pub fn admit(&self, found: &Found) -> Result<Admission, Refusal> {
+        self.admit_to(self.access, found)
+    }
+
+    /// The same for another purpose, for whoever only wants to know.
+    ///
+    /// # Errors
+    /// The row of the table that refuses.
+    pub fn admit_to(&self, access: Access, found: &Found) -> Result<Admission, Refusal> {
+        let (row, cell) = self.sight(access, found).decide();
+        let ruling = || words::deciding(row, cell, self, found, access);
+        match cell {
+            Cell::Allow => Ok(Admission {
+                warning: None,
+                duty: Duty::None,
+            }),
+            Cell::Warn => Ok(Admission {
+                warning: Some(ruling()),
+                duty: Duty::None,
+            }),
+            Cell::Stamp => Ok(Admission {
+                warning: None,
+                duty: Duty::Stamp,
+            }),
+            Cell::Rebind => Ok(Admission {
+                warning: Some(ruling()),
+                duty: Duty::Rebind,
+            }),
+            Cell::Unready | Cell::Confirm | Cell::Refuse => Err(Refusal {
+                ruling: Box::new(ruling()),
+                passing: cell == Cell::Unready,
+            }),
         }
     }
-    refuse_contradictions(environment, platform)?;
-    let address = named_address(environment, environ)?;
-    if environment == Environment::Test && !address.database().ends_with("_test") {
-        return Err(Refusal {
-            rule: "A12",
-            evidence: format!("the test database is called {:?}", address.database()),
-            remedy: "use a database whose name ends in _test; `cargo xtask test` makes one",
-        });
-    }
-    if platform != Platform::Dyno && !address.is_local() {
-        return Err(Refusal {
-            rule: "A11",
-            evidence: format!("{} is not on this machine", address.redacted()),
-            remedy: "use a local database; `cargo xtask dev` brings one up",
-        });
-    }
-    Ok(ApprovedDatabase {
-        address,
-        environment,
-    })
-}
 
-/// What the declaration and the platform say of each other, the database apart.
-///
-/// # Errors
-/// The rule by which they do not go together.
-pub(crate) fn refuse_contradictions(
-    environment: Environment,
-    platform: Platform,
-) -> Result<(), Refusal> {
-    match platform {
-        Platform::Dyno if !environment.is_deployed() => Err(Refusal {
-            rule: "A7",
-            evidence: format!("this is a dyno and SLIPWAY_ENV says {environment}"),
-            remedy: "set SLIPWAY_ENV to production, staging or preview on the app",
-        }),
-        Platform::CopiedDyno => Err(Refusal {
-            rule: "A8",
-            evidence: "DYNO is set but this is no dyno, so these variables were copied from one"
-                .to_owned(),
-            remedy: "start without the copied variables",
-        }),
-        Platform::None if environment.is_deployed() => Err(Refusal {
-            rule: "A9",
-            evidence: format!("SLIPWAY_ENV says {environment} and no platform is in sight"),
-            remedy: "run it on the platform, or use SLIPWAY_ENV=development",
-        }),
-        Platform::Dyno | Platform::None => Ok(()),
+    /// Leave to destroy the database that said this of itself.
+    ///
+    /// # Errors
+    /// It is not one that is worth nothing.
+    pub fn permit(&self, found: &Found) -> Result<Permit, Refusal> {
+        self.admit_to(Access::Destroy, found).map(|_| Permit {
+            name: found.here.name.clone(),
+        })
     }
-}
 
-fn named_address(environment: Environment, environ: &Environ) -> Result<DatabaseAddress, Refusal> {
-    // Tests never look at DATABASE_URL nor at its components: they may be
-    // exported and mean production.
-    if environment == Environment::Test {
-        return address_in("TEST_DATABASE_URL", environ)?.ok_or_else(|| unset("TEST_DATABASE_URL"));
+    /// Whether a server answers from where it was dialled, without a tunnel.
+    pub(crate) fn is_direct(&self, found: &Found) -> bool {
+        self.reach == Reach::Local && found.answers_here()
     }
-    let url = address_in("DATABASE_URL", environ)?;
-    let components = Components::read(environ).map_err(|reason| unusable_components(&reason))?;
-    match (url, components) {
-        (None, None) => Err(unset("DATABASE_URL")),
-        (Some(url), None) => Ok(url),
-        (None, Some(components)) => components
-            .into_address()
-            .map_err(|reason| unusable_components(&reason)),
-        (Some(url), Some(components)) => {
-            let contradicting = components.contradicting(&url);
-            if contradicting.is_empty() {
-                // The URL, because it may also ask for more of TLS.
-                return Ok(url);
+
+    fn sight(&self, access: Access, found: &Found) -> Sight {
+        let (seen, kinship) = match &found.stamp {
+            StampSeen::Empty => (Seen::Empty, Kinship::Unknown),
+            StampSeen::Unstamped => (Seen::Unstamped, Kinship::Unknown),
+            StampSeen::Unreadable(_) => (Seen::Unreadable, Kinship::Unknown),
+            StampSeen::Is(stamp) if self.is_foreign(stamp) => {
+                (Seen::Foreign, stamp.kinship(&found.here))
             }
-            Err(Refusal {
-                rule: "A2",
-                evidence: format!(
-                    "DATABASE_URL and {} name different databases or accounts",
-                    contradicting.join(", ")
-                ),
-                remedy: "unset DATABASE_URL, or the DATABASE_* components",
-            })
+            StampSeen::Is(stamp) => (Seen::Is(stamp.environment), stamp.kinship(&found.here)),
+        };
+        Sight {
+            environment: self.environment,
+            task: match self.platform {
+                Platform::Host(_, task) => Some(task),
+                _ => None,
+            },
+            seen,
+            kinship,
+            marker_agrees: found.marker_agrees(),
+            direct: self.is_direct(found),
+            access,
         }
     }
-}
 
-fn address_in(name: &'static str, environ: &Environ) -> Result<Option<DatabaseAddress>, Refusal> {
-    let Some(text) = environ.get(name) else {
-        return Ok(None);
-    };
-    match DatabaseAddress::parse(text) {
-        Ok(address) => Ok(Some(address)),
-        Err(reason) => Err(Refusal {
-            rule: "A2",
-            evidence: format!("{name} cannot be used: {reason}"),
-            remedy: "write it as postgres://user:password@host:port/database",
-        }),
-    }
-}
-
-fn unset(name: &'static str) -> Refusal {
-    Refusal {
-        rule: "A2",
-        evidence: format!("{name} is not set"),
-        remedy: "set it to postgres://user@host/database; `cargo xtask dev` does so by itself",
-    }
-}
-
-fn unusable_components(reason: &InvalidAddress) -> Refusal {
-    Refusal {
-        rule: "A2",
-        evidence: format!("the components of the database's address cannot be used: {reason}"),
-        remedy: "set DATABASE_HOST, DATABASE_NAME and DATABASE_USER, or DATABASE_URL alone",
+    /// Whether a stamp names another app. A laptop need not have an id to be told what
+    /// it may not touch; a deployed process without one is nobody's.
+    fn is_foreign(&self, stamp: &Stamp) -> bool {
+        match (stamp.app_id, self.app_id) {
+            (Some(theirs), Some(ours)) => theirs != ours && !stamp.shared_with.contains(&ours),
+            (Some(_), None) => self.environment.is_deployed(),
+            (None, _) => false,
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LOCAL: &str = "postgres://u@%2Ftmp/slipway_dev";
-    const REMOTE: &str = "postgres://u:p@db.example.com/d";
-
-    fn rule(environment: Environment, environ: Environ) -> &'static str {
-        match approve(environment, &environ) {
-            Ok(_) => "approved",
-            Err(refusal) => refusal.rule,
-        }
-    }
-
-    #[test]
-    fn a_laptop_reaches_its_own_database_and_no_other() {
-        let environment = Environment::Development;
-
-        assert_eq!(
-            rule(environment, [("DATABASE_URL", LOCAL)].into()),
-            "approved"
-        );
-        assert_eq!(rule(environment, [("DATABASE_URL", REMOTE)].into()), "A11");
-        assert_eq!(rule(environment, [].into()), "A2");
-    }
-
-    #[test]
-    fn a_laptop_is_never_production() {
-        for environment in [
-            Environment::Production,
-            Environment::Staging,
-            Environment::Preview,
-        ] {
-            assert_eq!(rule(environment, [("DATABASE_URL", LOCAL)].into()), "A9");
-        }
-    }
-
-    #[test]
-    fn variables_pasted_from_a_dyno_are_recognised() {
-        let pasted = [
-            ("DATABASE_URL", REMOTE),
-            ("DYNO", "web.1"),
-            ("HOME", "/home/dev"),
-        ];
-
-        assert_eq!(rule(Environment::Production, pasted.into()), "A8");
-    }
-
-    #[test]
-    fn a_dyno_reaches_its_database_under_a_deployed_environment_only() {
-        let dyno = [
-            ("DATABASE_URL", REMOTE),
-            ("DYNO", "web.1"),
-            ("HOME", "/app"),
-        ];
-
-        assert_eq!(rule(Environment::Production, dyno.into()), "approved");
-        assert_eq!(rule(Environment::Development, dyno.into()), "A7");
-    }
-
-    #[test]
-    fn tests_ignore_database_url_and_insist_on_a_test_database() {
-        let exported = [("DATABASE_URL", "postgres://u@%2Ftmp/x_test")];
-        assert_eq!(rule(Environment::Test, exported.into()), "A2");
-
-        let wrong = [("TEST_DATABASE_URL", LOCAL)];
-        assert_eq!(rule(Environment::Test, wrong.into()), "A12");
-
-        let right = [("TEST_DATABASE_URL", "postgres://u@%2Ftmp/x_test")];
-        assert_eq!(rule(Environment::Test, right.into()), "approved");
-    }
-
-    #[test]
-    fn variables_that_steer_libpq_are_refused() {
-        let steered = [("DATABASE_URL", LOCAL), ("PGHOSTADDR", "192.0.2.1")];
-
-        assert_eq!(rule(Environment::Development, steered.into()), "A2");
-    }
-
-    #[test]
-    fn components_are_as_good_as_the_url_and_held_to_the_same_rules() {
-        let environment = Environment::Development;
-        let here = [
-            ("DATABASE_HOST", "/tmp"),
-            ("DATABASE_NAME", "slipway_dev"),
-            ("DATABASE_USER", "u"),
-        ];
-        assert_eq!(rule(environment, here.into()), "approved");
-
-        let there = [("DATABASE_HOST", "db.example.com"), here[1], here[2]];
-        assert_eq!(rule(environment, there.into()), "A11");
-        assert_eq!(rule(environment, [here[0], here[1]].into()), "A2");
-
-        let agreeing = [here[0], here[1], here[2], ("DATABASE_URL", LOCAL)];
-        assert_eq!(rule(environment, agreeing.into()), "approved");
-    }
-
-    #[test]
-    fn a_url_and_components_that_differ_are_refused_by_name_and_without_values() {
-        let environ = [
-            ("DATABASE_URL", "postgres://canary:canary@localhost/d"),
-            ("DATABASE_HOST", "canary.example.com"),
-            ("DATABASE_PORT", "5432"),
-            ("DATABASE_PASSWORD", "canary-7f3a"),
-        ];
-
-        let refusal = approve(Environment::Development, &environ.into()).unwrap_err();
-
-        assert_eq!(refusal.rule, "A2");
-        let shown = format!("{refusal} {refusal:?}");
-        assert!(
-            shown.contains("DATABASE_HOST, DATABASE_PASSWORD name"),
-            "{shown}"
-        );
-        assert!(!shown.contains("canary"), "{shown}");
-    }
-
-    #[test]
-    fn tests_ignore_the_components() {
-        let components = [
-            ("DATABASE_HOST", "localhost"),
-            ("DATABASE_PORT", "not a port"),
-            ("DATABASE_NAME", "x_test"),
-            ("DATABASE_USER", "u"),
-        ];
-        assert_eq!(rule(Environment::Test, components.into()), "A2");
-
-        let named = [
-            components[0],
-            components[1],
-            ("TEST_DATABASE_URL", "postgres://u@%2Ftmp/x_test"),
-        ];
-        assert_eq!(rule(Environment::Test, named.into()), "approved");
-    }
-}
+mod product;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ pub(crate) enum Kind {
     Word(&'static [&'static str]),
     /// Anything.
     Text,
+    /// Anything, and only a file may say it: a variable is reviewed by nobody.
+    FileText,
 }
 
 const U16: i64 = u16::MAX as i64;
@@ -33,13 +35,20 @@ const U32: i64 = u32::MAX as i64;
 
 /// Every key, in the order in which they are explained. The bounds are those of
 /// the types in `settings.rs`, narrowed to what makes sense.
-pub(crate) const KEYS: [Key; 22] = [
+pub(crate) const KEYS: &[Key] = &[
     key("server.bind", Kind::Address),
     key("server.port", Kind::Whole(0, U16)),
     key("server.workers", Kind::Whole(1, U16)),
     key("server.allowed_origins", Kind::Text),
     // With one connection a request that needs two waits for itself.
     key("database.pool_max", Kind::Whole(2, U32)),
+    key("database.processes", Kind::Whole(1, U16)),
+    key(
+        "database.tls",
+        Kind::Word(&["prefer", "require", "verify-ca", "verify-full"]),
+    ),
+    key("database.tls_authority", Kind::Text),
+    key("database.remote_hosts", Kind::FileText),
     key("uploads.store", Kind::Word(&["postgres", "disk"])),
     key("uploads.disk_path", Kind::Text),
     key("uploads.disk_durable", Kind::Flag),
@@ -104,9 +113,8 @@ impl Kind {
             (Self::Whole(..), ValueKind::String(text)) => {
                 self.read(&ValueKind::I64(text.parse().ok()?))
             }
-            (Self::Flag, ValueKind::Boolean(_)) | (Self::Text, ValueKind::String(_)) => {
-                Some(value.clone())
-            }
+            (Self::Flag, ValueKind::Boolean(_))
+            | (Self::Text | Self::FileText, ValueKind::String(_)) => Some(value.clone()),
             // The words that were always taken, by the `config` crate.
             (Self::Flag, ValueKind::String(text)) => match text.to_lowercase().as_str() {
                 "true" | "yes" | "on" | "1" => Some(ValueKind::Boolean(true)),
@@ -132,7 +140,7 @@ impl Kind {
             Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
             Self::Flag => "true or false".to_owned(),
             Self::Word(words) => words.join(" or "),
-            Self::Text => "a text".to_owned(),
+            Self::Text | Self::FileText => "a text".to_owned(),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 
-use crate::known::{KEYS, Key, is_section, nearest};
+use crate::known::{KEYS, Key, Kind, is_section, nearest};
 use crate::{Environ, Environment, Fault};
 
 /// The innermost layer, so that a binary without its `config/` folder still
@@ -161,6 +161,12 @@ impl Layers {
                 continue;
             }
             match Key::of_variable(name) {
+                Some(key) if matches!(key.kind, Kind::FileText) => {
+                    self.faults.push(Fault(format!(
+                        "{name} is set, but only a file of the configuration may say {}",
+                        key.name
+                    )));
+                }
                 Some(key) => {
                     let origin = Origin::Variable(name.to_owned());
                     self.give(&mut layer, key, origin, &ValueKind::from(value));

@@ -5,8 +5,12 @@
 //!
 //! Invariants:
 //! - The environment is read in one place, [`Environ::of_process`], and once.
-//! - No packet is sent: whether a database may be dialled is decided from text.
-//! - [`ApprovedDatabase`] is made by [`approve`] alone.
+//! - No database is dialled: whether one may be is decided from variables, files, the
+//!   machine, and what the resolver says of a host.
+//! - [`ApprovedDatabase`] is made by [`approve`] alone, and a [`Permit`] by its
+//!   [`ApprovedDatabase::permit`].
+//! - Verdicts are pure functions of a few facts (`guard/before.rs`, `guard/after.rs`).
+//! - `unsafe` is in one room, `address/libpq.rs`, where libpq reads an address.
 //! - Secrets are [`secrecy::SecretString`] from the first moment and never pass
 //!   through the `config` crate, whose errors show values.
 //! - No error and no explanation holds a secret, nor a value that is not as it must
@@ -19,16 +23,23 @@ mod explain;
 mod guard;
 mod known;
 mod layers;
+mod machine;
+mod platform;
 mod reasoning;
 mod secrets;
 mod settings;
 
-pub use address::{DatabaseAddress, InvalidAddress};
+pub use address::{DatabaseAddress, InvalidAddress, Reach, TlsMode, Unresolved};
 pub use environ::{Environ, NotUnicode};
-pub use environment::{Environment, Platform};
+pub use environment::{Environment, UnknownEnvironment};
 pub use explain::{Explanation, Setting, Shown};
-pub use guard::{ApprovedDatabase, Refusal, approve};
+pub use guard::{
+    ADOPTION_MINUTES_MAX, Access, Admission, Adoption, ApprovedDatabase, DialError, Duty, Found,
+    Identity, Permit, Refusal, Ruling, STAMP_VERSION, Stamp, StampSeen, approve, environment,
+    marker,
+};
 pub use layers::Origin;
+pub use platform::{Evidence, Host, Platform, Sighting, Task};
 pub use reasoning::Reasoning;
 pub use settings::{
     DatabaseSettings, Fault, Faults, JobSettings, LogFormat, LogSettings, ServerSettings,

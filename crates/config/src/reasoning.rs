@@ -1,13 +1,13 @@
 //! Why a process believes to be where it is: the declaration, its alias, what the
 //! platform shows, and what follows.
 //!
-//! It decides nothing; it tells what `environment.rs` and `guard.rs` decide. Of the
+//! It decides nothing; it tells what `platform.rs` and `guard/` decide. Of the
 //! evidence it shows what was looked for, never what else a variable holds.
 
 use std::fmt;
 
-use crate::guard::refuse_contradictions;
-use crate::{Environ, Environment, Platform};
+use crate::guard::{Ruling, environment, without_database};
+use crate::{Environ, Environment, Evidence, Platform, Sighting};
 
 /// The steps from the variables to the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,29 +15,26 @@ pub struct Reasoning {
     /// `SLIPWAY_ENV` and its alias `APP_ENV`: whether each is set, and to what if that
     /// is one of the words.
     pub declared: Vec<(&'static str, &'static str)>,
-    /// What the platform shows: what was looked at and what was seen.
-    pub evidence: Vec<(&'static str, &'static str)>,
+    /// What the machine and its variables show.
+    pub evidence: Vec<Evidence>,
     /// What the evidence amounts to.
     pub platform: Platform,
-    /// The environment, or the sentence that refuses to name one.
-    pub environment: Result<Environment, String>,
-    /// What follows for files, databases and the guard.
+    /// The environment, or the rule that refuses to name one.
+    pub environment: Result<Environment, Ruling>,
+    /// What the guard says to all this, whatever the database.
+    pub ruling: Ruling,
+    /// What follows for files, databases and cookies.
     pub follows: Vec<String>,
 }
 
 impl Reasoning {
     /// Reasons as every command does before it starts.
     pub fn of(environ: &Environ) -> Self {
-        let environment = Environment::declared(environ);
-        let platform = Platform::shown_by(environ);
-        let dyno = environ.get("DYNO").map_or("not set", |_| "set");
-        let home = match environ.get("HOME") {
-            Some("/app") => "/app, as on a dyno",
-            Some(_) => "not a dyno's",
-            None => "not set",
-        };
+        let sighting = Sighting::of(environ);
+        let environment = environment(environ).map_err(|refusal| *refusal.ruling);
+        let ruling = without_database(environ, &sighting);
         let follows = match &environment {
-            Ok(environment) => consequences(*environment, platform),
+            Ok(environment) => consequences(environ, *environment, sighting.platform),
             Err(_) => vec!["no command starts, and no file of an environment is read".to_owned()],
         };
         Self {
@@ -45,9 +42,10 @@ impl Reasoning {
                 .into_iter()
                 .map(|name| (name, word(environ.get(name))))
                 .collect(),
-            evidence: vec![("DYNO", dyno), ("HOME", home)],
-            platform,
+            platform: sighting.platform,
+            evidence: sighting.evidence,
             environment,
+            ruling,
             follows,
         }
     }
@@ -64,33 +62,43 @@ fn word(declared: Option<&str>) -> &'static str {
         .unwrap_or("set to an unknown word")
 }
 
-fn consequences(environment: Environment, platform: Platform) -> Vec<String> {
-    let database = match environment {
-        Environment::Test => {
-            "the database is named by TEST_DATABASE_URL alone and must end in _test"
-        }
-        _ => "the database is named by DATABASE_URL or the DATABASE_* components",
-    };
-    let reach = match platform {
-        Platform::Dyno => "databases elsewhere may be dialled",
-        Platform::CopiedDyno | Platform::None => {
-            "only databases on this machine may be dialled (rule A11)"
-        }
-    };
-    let cookies = if environment.is_deployed() {
-        "cookies must be secure"
-    } else {
-        "cookies need not be secure"
-    };
-    let mut follows = vec![
-        format!("{environment}.toml goes on top of default.toml"),
-        database.to_owned(),
-        reach.to_owned(),
-        cookies.to_owned(),
-    ];
-    if let Err(refusal) = refuse_contradictions(environment, platform) {
-        follows.push(format!("commands that need a database are {refusal}"));
+fn consequences(environ: &Environ, environment: Environment, platform: Platform) -> Vec<String> {
+    let mut follows = Vec::new();
+    if !Environment::NAMES
+        .iter()
+        .any(|name| environ.get(name).is_some())
+    {
+        follows.push(format!(
+            "SLIPWAY_ENV is not set on a dyno, so the strictest is assumed: {environment} (rule A6)"
+        ));
     }
+    follows.push(format!("{environment}.toml goes on top of default.toml"));
+    follows.push(
+        match environment {
+            Environment::Test => {
+                "the database is named by TEST_DATABASE_URL alone and must end in _test"
+            }
+            _ => "the database is named by DATABASE_URL or the DATABASE_* components",
+        }
+        .to_owned(),
+    );
+    follows.push(
+        match platform.is_proven() && environment.is_deployed() {
+            true => "databases elsewhere may be dialled; the stamp in one decides the rest",
+            false => {
+                "only databases on this machine and on private networks may be dialled, and those \
+                 that database.remote_hosts lists (rules A10 and A11); the stamp in one decides the rest"
+            }
+        }
+        .to_owned(),
+    );
+    follows.push(
+        match environment.is_deployed() {
+            true => "cookies must be secure, and connections to the database encrypted",
+            false => "cookies need not be secure",
+        }
+        .to_owned(),
+    );
     follows
 }
 
@@ -101,14 +109,15 @@ impl fmt::Display for Reasoning {
             writeln!(f, "  {name}: {seen}")?;
         }
         writeln!(f, "evidence:")?;
-        for (name, seen) in &self.evidence {
+        for Evidence { name, seen } in &self.evidence {
             writeln!(f, "  {name}: {seen}")?;
         }
         writeln!(f, "platform: {}", self.platform)?;
         match &self.environment {
             Ok(environment) => writeln!(f, "environment: {environment}")?,
-            Err(sentence) => writeln!(f, "environment: none, because {sentence}")?,
+            Err(_) => writeln!(f, "environment: none")?,
         }
+        writeln!(f, "guard: {}", self.ruling)?;
         writeln!(f, "so:")?;
         for consequence in &self.follows {
             writeln!(f, "  - {consequence}")?;
@@ -133,6 +142,7 @@ mod tests {
             "  DYNO: not set\n",
             "platform: none in sight\n",
             "environment: development\n",
+            "guard: rule A15: nothing speaks against dialling it; ",
             "  - development.toml goes on top of default.toml\n",
         ] {
             assert!(told.contains(line), "{line}{told}");
@@ -140,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_ends_with_the_rule_that_refuses() {
+    fn a_contradiction_is_told_with_the_rule_that_refuses() {
         let pasted = [
             ("APP_ENV", "production"),
             ("DYNO", "web.1"),
@@ -149,12 +159,12 @@ mod tests {
 
         let reasoning = Reasoning::of(&pasted.into());
 
-        assert_eq!(reasoning.platform, Platform::CopiedDyno);
+        assert!(!reasoning.platform.is_proven());
+        assert_eq!(reasoning.ruling.rule, "A8");
         assert!(
-            reasoning
-                .follows
-                .iter()
-                .any(|told| told.contains("rule A8")),
+            reasoning.to_string().contains(
+                "guard: rule A8: the platform is none, but variables copied from a Heroku dyno; "
+            ),
             "{reasoning}"
         );
     }
@@ -167,7 +177,7 @@ mod tests {
         assert!(
             reasoning
                 .to_string()
-                .contains("environment: none, because SLIPWAY_ENV is not set"),
+                .contains("guard: rule A1: SLIPWAY_ENV is not set"),
             "{reasoning}"
         );
     }

@@ -11,10 +11,11 @@ use config::ConfigError;
 use secrecy::SecretString;
 use serde::Deserialize;
 use slipway_core::{ByteCount, StoreKind};
+use uuid::Uuid;
 
 use crate::layers::Layers;
 use crate::secrets::session_secret;
-use crate::{Environ, Environment};
+use crate::{Environ, Environment, Refusal, TlsMode, environment};
 
 /// All that can be set about a process, checked.
 #[derive(Debug, Clone)]
@@ -71,12 +72,19 @@ fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
     ))
 }
 
-/// The pool.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The pool, and how it is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseSettings {
     /// Most connections, the listening one not counted.
     pub pool_max: u32,
+    /// Processes that a release starts.
+    pub processes: u16,
+    /// The least protection of a connection that leaves the machine.
+    pub tls: TlsMode,
+    /// A file with certificates, or `system`: who must have signed the server's.
+    pub tls_authority: Option<String>,
+    /// Hosts elsewhere that a process off every platform may dial.
+    pub remote_hosts: Vec<String>,
 }
 
 /// Where uploads are kept, and their limits.
@@ -165,11 +173,21 @@ impl fmt::Display for Faults {
 #[serde(deny_unknown_fields)]
 struct Layered {
     server: ServerSettings,
-    database: DatabaseSettings,
+    database: LayeredDatabase,
     uploads: LayeredUploads,
     jobs: LayeredJobs,
     sessions: LayeredSessions,
     log: LogSettings,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LayeredDatabase {
+    pool_max: u32,
+    processes: u16,
+    tls: String,
+    tls_authority: String,
+    remote_hosts: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -208,7 +226,7 @@ impl Settings {
     /// # Errors
     /// All faults at once, none of which shows a value.
     pub fn load(environ: &Environ, folder: &Path) -> Result<Self, Faults> {
-        let layers = Layers::read(environ, folder, Environment::declared(environ).ok());
+        let layers = Layers::read(environ, folder, environment(environ).ok());
         Self::from_layers(environ, &layers)
     }
 
@@ -217,7 +235,8 @@ impl Settings {
     /// # Errors
     /// All faults at once, none of which shows a value.
     pub(crate) fn from_layers(environ: &Environ, layers: &Layers) -> Result<Self, Faults> {
-        let environment = Environment::declared(environ).map_err(Fault);
+        let environment = environment(environ).map_err(|refusal| undeclared(&refusal));
+        let app_id = app_id(environ);
         let secret = session_secret(environ);
         // What is unusable is no part of it, so that there is always something
         // to look at: the faults of single values hide none of the whole.
@@ -226,6 +245,7 @@ impl Settings {
         let mut faults = Vec::new();
         faults.extend(environment.as_ref().err().cloned());
         faults.extend(secret.as_ref().err().cloned());
+        faults.extend(app_id.err());
         faults.extend(layers.faults.iter().cloned());
         faults.extend(layered.as_ref().err().cloned());
         if let (Ok(environment), Ok(layered)) = (&environment, &layered) {
@@ -238,6 +258,42 @@ impl Settings {
             _ => Err(Faults(faults)),
         }
     }
+}
+
+impl LayeredDatabase {
+    fn into_settings(self) -> Result<DatabaseSettings, Fault> {
+        let tls = self.tls.parse().or(Err(Fault(
+            "database.tls is no mode that libpq knows".to_owned(),
+        )))?;
+        let hosts = self.remote_hosts.split(',').map(str::trim);
+        Ok(DatabaseSettings {
+            pool_max: self.pool_max,
+            processes: self.processes,
+            tls,
+            tls_authority: Some(self.tls_authority).filter(|text| !text.is_empty()),
+            remote_hosts: hosts
+                .filter(|host| !host.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        })
+    }
+}
+
+/// A refusal to name an environment, as one fault among others.
+fn undeclared(refusal: &Refusal) -> Fault {
+    let ruling = &refusal.ruling;
+    Fault(format!(
+        "{}; {} (rule {})",
+        ruling.evidence, ruling.remedy, ruling.rule
+    ))
+}
+
+/// Checks `SLIPWAY_APP_ID`; the guard reads it.
+fn app_id(environ: &Environ) -> Result<Option<Uuid>, Fault> {
+    let parsed = environ.get("SLIPWAY_APP_ID").map(str::parse);
+    parsed.transpose().or(Err(Fault(
+        "SLIPWAY_APP_ID is no UUID; `uuidgen` makes one".to_owned(),
+    )))
 }
 
 fn layered(layers: &Layers) -> Result<Layered, Fault> {
@@ -272,6 +328,11 @@ impl Layered {
                 "sessions.secure_cookies is false, which {environment} does not allow"
             )));
         }
+        if self.database.tls == "prefer" {
+            faults.push(Fault(format!(
+                "database.tls is prefer, which {environment} does not allow"
+            )));
+        }
         // The disk of a dyno, as of most containers, is gone at the next restart,
         // and with it files whose senders were told that they are safe.
         if self.uploads.store == StoreKind::Disk.as_str() && !self.uploads.disk_durable {
@@ -300,7 +361,7 @@ impl Layered {
         Ok(Settings {
             environment,
             server: self.server,
-            database: self.database,
+            database: self.database.into_settings()?,
             uploads: UploadSettings {
                 store,
                 disk_path: self.uploads.disk_path,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::{Connection, QueryResult, RunQueryDsl};
-use secrecy::{ExposeSecret, SecretString};
-use slipway_config::{ApprovedDatabase, DatabaseSettings};
+use slipway_config::{ApprovedDatabase, DatabaseSettings, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::connect::{ConnectError, connect};
 use crate::{Db, DbError};
 
 /// Calls that may wait for a thread, for each thread. A call takes about a
@@ -35,6 +35,11 @@ const SESSION: &str = "SET statement_timeout = '18s'; \
      SET idle_in_transaction_session_timeout = '18s'; \
      SET lock_timeout = '10s'";
 
+/// A database whose release has not run yet is looked at so often, and so many times
+/// before the pool begins anew: ready within a second of the release.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOKS_MAX: u32 = 30;
+
 type Work = Box<dyn FnOnce(&Pool) + Send>;
 type Pool = r2d2::Pool<Connector>;
 
@@ -43,6 +48,7 @@ pub(crate) struct Gate {
     work: SyncSender<Work>,
     admission: Arc<Semaphore>,
     pool: Pool,
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 impl Gate {
@@ -51,8 +57,10 @@ impl Gate {
         settings: &DatabaseSettings,
     ) -> std::io::Result<Self> {
         let threads = usize::try_from(settings.pool_max).unwrap_or(usize::MAX);
+        let refusal = Arc::new(Mutex::new(None));
         let connector = Connector {
-            connection_string: approved.connection_string(),
+            approved: approved.clone(),
+            refusal: Arc::clone(&refusal),
         };
         let pool = r2d2::Pool::builder()
             .max_size(settings.pool_max)
@@ -77,7 +85,13 @@ impl Gate {
             work,
             admission: Arc::new(Semaphore::new(admitted)),
             pool,
+            refusal,
         })
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let refusal = self.refusal.lock();
+        refusal.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn call<T: Send + 'static>(
@@ -144,29 +158,56 @@ pub(crate) fn at_one_moment_in_txn(connection: &mut PgConnection) -> QueryResult
 
 /// Makes and checks pooled connections.
 struct Connector {
-    connection_string: SecretString,
+    approved: ApprovedDatabase,
+    /// What the guard said to the last attempt, if it said no.
+    refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
 /// Why a connection could not be made or is no longer good.
 #[derive(Debug, thiserror::Error)]
-enum ConnectError {
+enum PoolError {
     #[error("{0}")]
-    Establish(#[from] diesel::ConnectionError),
+    Connect(#[from] ConnectError),
     #[error("{0}")]
     Query(#[from] diesel::result::Error),
 }
 
+impl Connector {
+    fn note(&self, refusal: Option<Refusal>) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+    }
+}
+
 impl r2d2::ManageConnection for Connector {
     type Connection = PgConnection;
-    type Error = ConnectError;
+    type Error = PoolError;
 
-    fn connect(&self) -> Result<PgConnection, ConnectError> {
-        let mut connection = PgConnection::establish(self.connection_string.expose_secret())?;
+    /// Each new connection is asked what it leads to: a database can be replaced while
+    /// a process runs.
+    fn connect(&self) -> Result<PgConnection, PoolError> {
+        let mut looks = 1;
+        let mut connection = loop {
+            match connect(&self.approved) {
+                Ok(connected) => break connected.connection,
+                Err(ConnectError::Refused(refusal)) => {
+                    let may_pass = refusal.passing && looks < LOOKS_MAX;
+                    self.note(Some(refusal.clone()));
+                    if !may_pass {
+                        return Err(ConnectError::Refused(refusal).into());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+            // The pool's own pauses grow to a quarter of a minute.
+            std::thread::sleep(LOOK_EVERY);
+            looks += 1;
+        };
+        self.note(None);
         connection.batch_execute(SESSION)?;
         Ok(connection)
     }
 
-    fn is_valid(&self, connection: &mut PgConnection) -> Result<(), ConnectError> {
+    fn is_valid(&self, connection: &mut PgConnection) -> Result<(), PoolError> {
         diesel::sql_query("SELECT 1").execute(connection)?;
         Ok(())
     }
@@ -181,10 +222,15 @@ impl r2d2::ManageConnection for Connector {
 #[derive(Debug)]
 struct LogConnectFailures;
 
-impl r2d2::HandleError<ConnectError> for LogConnectFailures {
-    fn handle_error(&self, error: ConnectError) {
+impl r2d2::HandleError<PoolError> for LogConnectFailures {
+    fn handle_error(&self, error: PoolError) {
         // libpq's text names host, role and database, never the password.
-        tracing::warn!(%error, "the database cannot be reached");
+        match &error {
+            PoolError::Connect(ConnectError::Refused(refusal)) if !refusal.passing => {
+                tracing::error!("the database is {refusal}");
+            }
+            _ => tracing::warn!(%error, "no connection to the database could be made"),
+        }
     }
 }
 

@@ -11,20 +11,26 @@
 //! - A pooled connection exists in one place, the gate, and for the length of
 //!   one transaction; no bytes are awaited while one is held.
 //! - No transaction that does work sends a NOTIFY: the doorbell rings after commit.
-//! - Only an [`slipway_config::ApprovedDatabase`] opens a connection.
+//! - Only an [`slipway_config::ApprovedDatabase`] opens a connection, in `connect.rs`
+//!   alone; before the guard has admitted it, nothing is sent but a read-only look.
 
 mod accounts;
+mod budget;
 mod chunks;
+mod connect;
 mod doorbell;
 mod error;
+mod examine;
 mod gate;
 mod job_leases;
 mod jobs;
 mod listen;
 mod migrate;
+mod pooler;
 mod progress;
 mod schema;
 mod sessions;
+mod stamp;
 mod tokens;
 mod upload_ends;
 mod upload_room;
@@ -37,18 +43,22 @@ pub mod testing;
 
 use std::sync::Arc;
 
-use slipway_config::{ApprovedDatabase, DatabaseSettings};
+use slipway_config::{ApprovedDatabase, DatabaseSettings, Refusal};
 
 pub use accounts::{Account, NewAccount};
+pub use budget::{Budget, Limits};
 pub use chunks::Chunk;
+pub use connect::{ConnectError, admission, look};
 pub use doorbell::{Changes, Doorbell};
 pub use error::DbError;
+pub use examine::{Encryption, Examined, examine};
 pub use job_leases::{Lease, LeasedJob, Reported, Settlement};
 pub use jobs::{Job, JobChange};
 pub use listen::{Heard, Listener};
 pub use migrate::{MigrateError, Migrated, Migrations, Planned, Ran, migrate, migrate_plan};
 pub use progress::TopicState;
 pub use sessions::SessionLimits;
+pub use stamp::{AdoptError, Scrubbed, adopt};
 pub use tokens::{ApiToken, TokenGrant};
 pub use upload_ends::Taken;
 pub use upload_room::{Quota, Usage};
@@ -74,6 +84,11 @@ impl Db {
             gate: Arc::new(gate::Gate::open(approved, settings)?),
             doorbell: Arc::new(Doorbell::default()),
         })
+    }
+
+    /// Why the guard refused the connection that was tried last, if it did.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.gate.refusal()
     }
 
     /// Where this process collects the topics that it has changed.

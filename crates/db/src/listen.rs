@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
-use diesel::{Connection, QueryResult, RunQueryDsl};
-use secrecy::{ExposeSecret, SecretString};
+use diesel::{QueryResult, RunQueryDsl};
 use slipway_config::ApprovedDatabase;
 use tokio::sync::mpsc;
+
+use crate::connect::connect;
+use crate::pooler::{POOLED, shares_sessions};
 
 /// The channel that all processes on one database share.
 pub(crate) const CHANNEL: &str = "slipway_progress";
@@ -65,7 +67,7 @@ impl Listener {
         let watched = Arc::new(AtomicBool::new(false));
         let stopping = Arc::new(AtomicBool::new(false));
         let ear = Ear {
-            connection_string: approved.connection_string(),
+            approved: approved.clone(),
             sender,
             watched: Arc::clone(&watched),
             stopping: Arc::clone(&stopping),
@@ -100,7 +102,7 @@ impl Drop for Listener {
 
 /// What the thread owns.
 struct Ear {
-    connection_string: SecretString,
+    approved: ApprovedDatabase,
     sender: mpsc::Sender<Heard>,
     watched: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
@@ -128,8 +130,14 @@ impl Ear {
     }
 
     fn listen_once(&mut self) -> Result<(), Ended> {
-        let mut connection = PgConnection::establish(self.connection_string.expose_secret())
-            .map_err(|error| Ended::NeverConnected(error.to_string()))?;
+        let mut connection = connect(&self.approved)
+            .map_err(|error| Ended::NeverConnected(error.to_string()))?
+            .connection;
+        if shares_sessions(&mut connection, &self.approved)
+            .map_err(|error| Ended::NeverConnected(error.to_string()))?
+        {
+            return Err(Ended::NeverConnected(POOLED.to_owned()));
+        }
         connection
             .batch_execute(&format!("LISTEN {CHANNEL}"))
             .map_err(|error| Ended::NeverConnected(error.to_string()))?;

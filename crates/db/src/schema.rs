@@ -130,6 +130,22 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    slipway_stamp (only_row) {
+        only_row -> Bool,
+        version -> Integer,
+        environment -> Text,
+        app_id -> Nullable<Uuid>,
+        shared_with -> Array<Uuid>,
+        system_identifier -> Nullable<BigInt>,
+        database_oid -> BigInt,
+        database_name -> Text,
+        marked -> Bool,
+        stamped_at -> Timestamptz,
+        stamped_by -> Text,
+    }
+}
+
 diesel::joinable!(sessions -> accounts (account_id));
 diesel::joinable!(sign_in_links -> accounts (account_id));
 diesel::joinable!(api_tokens -> accounts (account_id));

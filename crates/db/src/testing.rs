@@ -11,10 +11,13 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use secrecy::{ExposeSecret, SecretString};
-use slipway_config::{ApprovedDatabase, DatabaseSettings, Environ, Environment, approve};
+use slipway_config::{
+    Access, ApprovedDatabase, DatabaseSettings, Environ, Permit, TlsMode, approve,
+};
 use uuid::Uuid;
 
-use crate::{Db, migrate};
+use crate::connect::{ConnectError, connect};
+use crate::{Db, look, migrate, stamp};
 
 /// Held while the template is made, so that of many test processes one does it.
 const TEMPLATE_LOCK: i64 = 0x51_1b_0a_70_00_00_00_02;
@@ -24,6 +27,7 @@ pub struct TestDatabase {
     approved: ApprovedDatabase,
     url: SecretString,
     server: ApprovedDatabase,
+    permit: Permit,
 }
 
 impl TestDatabase {
@@ -50,16 +54,20 @@ impl TestDatabase {
         let given = environ.get("TEST_DATABASE_URL").context(
             "TEST_DATABASE_URL is not set; `cargo xtask test` brings up a server and sets it",
         )?;
-        let server = approve(Environment::Test, &environ)?;
-        let mut admin = PgConnection::establish(server.connection_string().expose_secret())?;
+        let server = approved(&SecretString::from(given), Access::Read)?;
+        let mut admin = connect(&server)?.connection;
         let template = template(&mut admin, given)?;
         let name = format!("slipway_{}_test", Uuid::now_v7().simple());
         admin.batch_execute(&format!(
             "CREATE DATABASE {name} TEMPLATE {template} STRATEGY = FILE_COPY"
         ))?;
+        let url = address(given, &name);
+        let approved = approved(&url, Access::Write)?;
+        bind_stamp(&approved)?;
         Ok(Self {
-            approved: approved(given, &name)?,
-            url: address(given, &name),
+            permit: approved.permit(&look(&approved)?)?,
+            approved,
+            url,
             server,
         })
     }
@@ -67,6 +75,14 @@ impl TestDatabase {
     /// What the guard said to it.
     pub fn approved(&self) -> &ApprovedDatabase {
         &self.approved
+    }
+
+    /// What the guard says to it for another purpose.
+    ///
+    /// # Errors
+    /// When the guard refuses it.
+    pub fn approved_to(&self, access: Access) -> Result<ApprovedDatabase> {
+        approved(&self.url, access)
     }
 
     /// The value of `TEST_DATABASE_URL` with which another process uses it.
@@ -79,7 +95,7 @@ impl TestDatabase {
     /// # Errors
     /// When the operating system refuses the threads.
     pub fn open(&self) -> Result<Db> {
-        Ok(Db::open(&self.approved, &DatabaseSettings { pool_max: 4 })?)
+        Ok(Db::open(&self.approved, &settings())?)
     }
 
     /// Runs SQL that no release contains: what a test arranges or looks at.
@@ -87,8 +103,7 @@ impl TestDatabase {
     /// # Errors
     /// Whatever the database says.
     pub fn execute(&self, sql: &str) -> Result<()> {
-        let string = self.approved.connection_string();
-        Ok(PgConnection::establish(string.expose_secret())?.batch_execute(sql)?)
+        Ok(self.unguarded()?.batch_execute(sql)?)
     }
 
     /// Runs SQL in a transaction that stays open, with all its locks, until the
@@ -97,8 +112,7 @@ impl TestDatabase {
     /// # Errors
     /// Whatever the database says.
     pub fn hold(&self, sql: &str) -> Result<Held> {
-        let string = self.approved.connection_string();
-        let mut connection = PgConnection::establish(string.expose_secret())?;
+        let mut connection = self.unguarded()?;
         connection.batch_execute(&format!("BEGIN; {sql}"))?;
         Ok(Held {
             _connection: connection,
@@ -115,10 +129,16 @@ impl TestDatabase {
             #[diesel(sql_type = Text)]
             value: String,
         }
-        let string = self.approved.connection_string();
-        let mut connection = PgConnection::establish(string.expose_secret())?;
+        let mut connection = self.unguarded()?;
         let rows: Vec<Row> = diesel::sql_query(sql).load(&mut connection)?;
         Ok(rows.into_iter().map(|row| row.value).collect())
+    }
+
+    /// A connection that the guard was not asked about: what tests arrange is often
+    /// just what it refuses.
+    fn unguarded(&self) -> Result<PgConnection> {
+        let string = self.approved.dial()?;
+        Ok(PgConnection::establish(string.expose_secret())?)
     }
 }
 
@@ -129,13 +149,13 @@ pub struct Held {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let string = self.server.connection_string();
-        let name = self.approved.address().database();
         // FORCE: a server that a test has just killed may still be connected.
-        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        let drop = format!(
+            "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+            self.permit.database()
+        );
         // What cannot be dropped stays until its cluster goes.
-        let _dropped = PgConnection::establish(string.expose_secret())
-            .map(|mut admin| admin.batch_execute(&drop));
+        let _dropped = connect(&self.server).map(|mut admin| admin.connection.batch_execute(&drop));
     }
 }
 
@@ -158,7 +178,7 @@ fn template(admin: &mut PgConnection, given: &str) -> Result<String> {
     if !there.found {
         admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name}"))?;
         admin.batch_execute(&format!("CREATE DATABASE {name}"))?;
-        migrate(&approved(given, &name)?)?;
+        migrate(&approved(&address(given, &name), Access::Migrate)?)?;
         // Marked last: a template that is not marked was not finished.
         admin.batch_execute(&format!(
             "ALTER DATABASE {name} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false"
@@ -198,8 +218,33 @@ fn address(given: &str, database: &str) -> SecretString {
     SecretString::from(format!("{server}/{database}{parameters}"))
 }
 
-fn approved(given: &str, database: &str) -> Result<ApprovedDatabase> {
-    let url = address(given, database);
-    let environ = Environ::from([("TEST_DATABASE_URL", url.expose_secret())]);
-    Ok(approve(Environment::Test, &environ)?)
+fn approved(url: &SecretString, access: Access) -> Result<ApprovedDatabase> {
+    let environ = Environ::from([
+        ("SLIPWAY_ENV", "test"),
+        ("TEST_DATABASE_URL", url.expose_secret()),
+    ]);
+    Ok(approve(&environ, &settings(), access)?)
+}
+
+fn settings() -> DatabaseSettings {
+    DatabaseSettings {
+        pool_max: 4,
+        processes: 1,
+        tls: TlsMode::Prefer,
+        tls_authority: None,
+        remote_hosts: Vec::new(),
+    }
+}
+
+/// A copy of the template has the template's stamp; this makes it its own.
+fn bind_stamp(approved: &ApprovedDatabase) -> Result<()> {
+    let mut connection = match connect(approved) {
+        Ok(connected) => connected.connection,
+        // Nothing is in it yet: then there is nothing to bind.
+        Err(ConnectError::Refused(refusal)) if refusal.passing => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    connection
+        .transaction(|connection| stamp::write_in_txn(connection, approved, "made for a test"))?;
+    Ok(())
 }

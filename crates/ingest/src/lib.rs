@@ -78,6 +78,12 @@ impl Ingest {
 
     /// What keeps this process from working, by name; empty when nothing does.
     pub async fn obstacles(&self) -> Vec<(&'static str, String)> {
+        // Told at once: nobody waits for a connection that the guard does not allow.
+        if let Some(refusal) = self.db.refusal() {
+            let ruling = refusal.ruling;
+            let told = format!("refused by rule {}: {}", ruling.rule, ruling.reason);
+            return vec![("database", told)];
+        }
         match self.db.migrations().await {
             Err(error) => vec![("database", error.to_string())],
             Ok(migrations) if migrations.is_current() => vec![],

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use slipway_config::{Access, Environment, UnknownEnvironment};
 use slipway_core::{Role, Scope};
 use uuid::Uuid;
 
@@ -29,6 +30,17 @@ pub(crate) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Say whether this process could do its work here, and what to mend if not.
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// See what the database says that it is, or make it one's own.
+    Db {
+        #[command(subcommand)]
+        action: DbAction,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]
@@ -44,6 +56,26 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: TokenAction,
     },
+}
+
+/// What can be done with a database as a whole.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum DbAction {
+    /// Print the stamp, and what the guard makes of it.
+    Stamp,
+    /// Make a restored or moved database one's own, after typing what it is.
+    Adopt {
+        /// What it is to be: the environment of this process.
+        #[arg(long = "as", value_name = "ENVIRONMENT", value_parser = environment)]
+        environment: Environment,
+    },
+}
+
+fn environment(text: &str) -> Result<Environment, String> {
+    text.parse().map_err(|UnknownEnvironment| {
+        let words = Environment::ALL.map(Environment::as_str);
+        format!("it is one of {}", words.join(", "))
+    })
 }
 
 /// What can be done with the configuration.
@@ -123,6 +155,26 @@ pub(crate) enum TokenAction {
         /// Its id, as listed.
         id: Uuid,
     },
+}
+
+impl AccountAction {
+    /// What it does to the database.
+    pub(crate) fn access(&self) -> Access {
+        match self {
+            Self::List => Access::Read,
+            Self::Add { .. } | Self::Disable { .. } | Self::Link { .. } => Access::Write,
+        }
+    }
+}
+
+impl TokenAction {
+    /// What it does to the database.
+    pub(crate) fn access(&self) -> Access {
+        match self {
+            Self::List => Access::Read,
+            Self::Create { .. } | Self::Revoke { .. } => Access::Write,
+        }
+    }
 }
 
 /// The longest a token works, in days: a forgotten one must end.

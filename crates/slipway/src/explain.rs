@@ -8,7 +8,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use slipway_config::{Environ, Explanation, Fault, Origin, Platform, Reasoning, Setting, Shown};
+use slipway_config::{Environ, Explanation, Fault, Origin, Reasoning, Setting, Shown};
 
 use crate::arguments::ExplainArguments;
 use crate::open::{Refused, folder};
@@ -88,21 +88,23 @@ fn value(shown: &Shown, origin: &Origin) -> Value {
 }
 
 fn reasons(reasoning: &Reasoning) -> Value {
-    let seen = |pairs: &[(&str, &str)]| {
-        let pair = |(name, seen): &(&str, &str)| json!({ "name": name, "seen": seen });
-        pairs.iter().map(pair).collect::<Vec<_>>()
-    };
-    let platform = match reasoning.platform {
-        Platform::Dyno => "dyno",
-        Platform::CopiedDyno => "copied-dyno",
-        Platform::None => "none",
-    };
+    let seen = |name: &str, seen: &str| json!({ "name": name, "seen": seen });
+    let declared = reasoning.declared.iter();
+    let evidence = reasoning.evidence.iter();
     json!({
-        "declared": seen(&reasoning.declared),
-        "evidence": seen(&reasoning.evidence),
-        "platform": platform,
+        "declared": declared.map(|(name, word)| seen(name, word)).collect::<Vec<_>>(),
+        "evidence": evidence.map(|one| seen(one.name, one.seen)).collect::<Vec<_>>(),
+        "platform": {
+            "name": reasoning.platform.to_string(),
+            "proven": reasoning.platform.is_proven(),
+        },
         "environment": reasoning.environment.as_ref().ok().map(|known| known.as_str()),
-        "fault": reasoning.environment.as_ref().err(),
+        "guard": {
+            "rule": reasoning.ruling.rule,
+            "evidence": reasoning.ruling.evidence,
+            "reason": reasoning.ruling.reason,
+            "remedy": reasoning.ruling.remedy,
+        },
         "follows": reasoning.follows,
     })
 }
@@ -170,11 +172,11 @@ mod tests {
     fn reasons_name_the_environment_or_the_fault() {
         let known = reasons(&Reasoning::of(&[("APP_ENV", "staging")].into()));
         assert_eq!(known["environment"], "staging");
-        assert_eq!(known["fault"], Value::Null);
+        assert_eq!(known["guard"]["rule"], "A9");
 
         let unknown = reasons(&Reasoning::of(&[("APP_ENV", "canary")].into()));
         assert_eq!(unknown["environment"], Value::Null);
-        assert!(unknown["fault"].is_string(), "{unknown}");
+        assert_eq!(unknown["guard"]["rule"], "A1");
         assert!(!unknown.to_string().contains("canary"), "{unknown}");
     }
 }

@@ -5,6 +5,8 @@
 
 mod accounts;
 mod arguments;
+mod check;
+mod database;
 mod explain;
 mod lifetime;
 mod log;
@@ -17,6 +19,7 @@ mod work;
 use std::process::ExitCode;
 
 use clap::Parser;
+use slipway_config::{Access, Refusal};
 
 use crate::arguments::{Arguments, Command, ConfigAction};
 use crate::open::{Opened, Refused};
@@ -43,38 +46,61 @@ fn main() -> ExitCode {
         }
     };
     match run(arguments.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say_why(&error);
-            let refused = error.downcast_ref::<Refused>().is_some();
-            ExitCode::from(if refused { REFUSED } else { FAILED })
+            ExitCode::from(if is_refusal(&error) { REFUSED } else { FAILED })
         }
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
-    match command {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let ended = match command {
+        // Says itself how well it all is.
+        Command::Check { json } => return check::run(json),
         // Explains also what nothing can be opened with.
         Command::Config {
             action: ConfigAction::Explain(asked),
         } => explain::run(&asked),
-        Command::Migrate { dry_run: false } => migrate::run(&opened()?),
-        Command::Migrate { dry_run: true } => migrate::list(&opened()?),
-        Command::Serve => actix_web::rt::System::new().block_on(serve::run(&opened()?)),
-        Command::Work => actix_web::rt::System::new().block_on(work::run(&opened()?)),
+        Command::Db { action } => database::run(action),
+        Command::Migrate { dry_run: false } => migrate::run(&admitted(Access::Migrate)?),
+        Command::Migrate { dry_run: true } => migrate::list(&admitted(Access::Read)?),
+        // These come up without their database and wait for it.
+        Command::Serve => {
+            actix_web::rt::System::new().block_on(serve::run(&opened(Access::Write)?))
+        }
+        Command::Work => actix_web::rt::System::new().block_on(work::run(&opened(Access::Write)?)),
         Command::Account { action } => {
-            actix_web::rt::System::new().block_on(accounts::account(&opened()?, action))
+            let opened = admitted(action.access())?;
+            actix_web::rt::System::new().block_on(accounts::account(&opened, action))
         }
         Command::Token { action } => {
-            actix_web::rt::System::new().block_on(accounts::token(&opened()?, action))
+            let opened = admitted(action.access())?;
+            actix_web::rt::System::new().block_on(accounts::token(&opened, action))
         }
-    }
+    };
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
-fn opened() -> Result<Opened, Refused> {
-    let opened = open::open()?;
+fn opened(access: Access) -> Result<Opened, Refused> {
+    let opened = open::open(access)?;
     log::begin(&opened.settings.log);
+    opened.say_what_is_assumed();
     Ok(opened)
+}
+
+/// The same, once the database has said what it is.
+fn admitted(access: Access) -> anyhow::Result<Opened> {
+    let opened = opened(access)?;
+    opened.admit()?;
+    Ok(opened)
+}
+
+/// Whether the guard or the configuration said no, here or below.
+fn is_refusal(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<Refused>().is_some() || cause.downcast_ref::<Refusal>().is_some()
+    })
 }
 
 #[expect(

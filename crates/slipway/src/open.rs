@@ -5,9 +5,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use slipway_config::{ApprovedDatabase, Environ, Settings, approve};
-use slipway_db::Db;
+use slipway_config::{Access, ApprovedDatabase, Environ, Settings, approve};
+use slipway_db::{ConnectError, Db};
 use slipway_ingest::Ingest;
+use tokio::sync::oneshot;
 
 /// Where the files of the configuration are, seen from where the process starts.
 const CONFIG_FOLDER: &str = "config";
@@ -23,12 +24,13 @@ pub(crate) struct Opened {
     pub(crate) database: ApprovedDatabase,
 }
 
-/// Reads the configuration and asks the guard.
-pub(crate) fn open() -> Result<Opened, Refused> {
+/// Reads the configuration and asks the guard whether the database may be dialled.
+pub(crate) fn open(access: Access) -> Result<Opened, Refused> {
     let refused = |error: &dyn std::fmt::Display| Refused(error.to_string());
     let environ = Environ::of_process().map_err(|error| refused(&error))?;
     let settings = Settings::load(&environ, folder(&environ)).map_err(|error| refused(&error))?;
-    let database = approve(settings.environment, &environ).map_err(|error| refused(&error))?;
+    let database =
+        approve(&environ, &settings.database, access).map_err(|error| refused(&error))?;
     Ok(Opened {
         settings: Arc::new(settings),
         database,
@@ -41,6 +43,53 @@ pub(crate) fn folder(environ: &Environ) -> &Path {
 }
 
 impl Opened {
+    /// Asks the database what it is, and the guard what that allows.
+    pub(crate) fn admit(&self) -> Result<(), ConnectError> {
+        let admission = slipway_db::admission(&self.database)?;
+        if let Some(warning) = admission.warning {
+            tracing::warn!(rule = warning.rule, "{warning}");
+        }
+        Ok(())
+    }
+
+    /// The same beside a server that is already listening. Comes true only when the
+    /// guard refuses for good: a database that is away, or whose release has not run
+    /// yet, is waited for.
+    pub(crate) async fn refused_for_good(&self) -> anyhow::Error {
+        let (answer, answered) = oneshot::channel();
+        let database = self.database.clone();
+        let settings = Arc::clone(&self.settings);
+        let asking = std::thread::Builder::new()
+            .name("slipway-admit".to_owned())
+            .spawn(move || {
+                let opened = Self { settings, database };
+                // Whoever asked may have left.
+                let _unheard = answer.send(opened.admit());
+            });
+        if let Err(error) = asking {
+            return anyhow::Error::new(error).context("starting to ask the database what it is");
+        }
+        match answered.await {
+            Ok(Err(ConnectError::Refused(refusal))) if !refusal.passing => refusal.into(),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "not ready: {error}");
+                std::future::pending().await
+            }
+            Ok(Ok(())) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Says aloud that nothing was declared.
+    pub(crate) fn say_what_is_assumed(&self) {
+        if self.database.is_assumed() {
+            tracing::warn!(
+                rule = "A6",
+                "SLIPWAY_ENV is not set on this dyno, so it is taken for {}; set it",
+                self.settings.environment
+            );
+        }
+    }
+
     /// A pool, and the use cases on it.
     pub(crate) fn ingest(&self) -> std::io::Result<(Db, Ingest)> {
         let db = Db::open(&self.database, &self.settings.database)?;

@@ -43,6 +43,7 @@ pub(crate) async fn run(opened: &Opened) -> anyhow::Result<()> {
             anyhow::bail!("the server ended by itself");
         }
         _ = pumping => anyhow::bail!("the pump of progress ended"),
+        refused = opened.refused_for_good() => return Err(refused),
     }
     stop.stop();
     let leaving = async {

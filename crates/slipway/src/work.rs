@@ -32,5 +32,6 @@ pub(crate) async fn run(opened: &Opened) -> anyhow::Result<()> {
     tokio::select! {
         ended = async { tokio::join!(working, stopping).1 } => ended,
         () = pump.run() => anyhow::bail!("the pump of progress ended"),
+        refused = opened.refused_for_good() => Err(refused),
     }
 }

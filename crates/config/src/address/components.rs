@@ -5,7 +5,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{DatabaseAddress, InvalidAddress, PORT_DEFAULT, Tls};
+use super::{DatabaseAddress, InvalidAddress, PORT_DEFAULT, Place, Wishes, plain, port};
 use crate::Environ;
 
 const HOST: &str = "DATABASE_HOST";
@@ -39,19 +39,19 @@ impl Components {
         let owned = |name| environ.get(name).map(str::to_owned);
         let port = match environ.get(PORT) {
             None => None,
-            Some(text) => Some(text.parse().or(Err(InvalidAddress(
-                "DATABASE_PORT is not a number from 0 to 65535",
-            )))?),
+            Some(text) => Some(port(text).ok_or(InvalidAddress::new(
+                "DATABASE_PORT is not a number from 1 to 65535",
+            ))?),
         };
         let components = Self {
-            host: owned(HOST),
+            host: environ.get(HOST).map(|host| bare(host).to_owned()),
             port,
             database: owned(NAME),
             user: owned(USER),
             password: environ.get(PASSWORD).map(SecretString::from),
         };
         if components.host.as_deref().is_some_and(|host| !plain(host)) {
-            return Err(InvalidAddress(
+            return Err(InvalidAddress::new(
                 "DATABASE_HOST is neither one host's name or address nor a socket's folder",
             ));
         }
@@ -63,14 +63,17 @@ impl Components {
     /// # Errors
     /// Names a variable that is missing or cannot be used.
     pub(crate) fn into_address(self) -> Result<DatabaseAddress, InvalidAddress> {
-        let missing = |what| InvalidAddress(what);
+        let missing = InvalidAddress::new;
         DatabaseAddress {
-            host: self.host.ok_or(missing("DATABASE_HOST is not set"))?,
-            port: self.port.unwrap_or(PORT_DEFAULT),
+            places: vec![Place {
+                host: self.host.ok_or(missing("DATABASE_HOST is not set"))?,
+                port: self.port.unwrap_or(PORT_DEFAULT),
+            }],
             database: self.database.ok_or(missing("DATABASE_NAME is not set"))?,
             user: self.user.ok_or(missing("DATABASE_USER is not set"))?,
             password: self.password,
-            tls: Tls::Unsaid,
+            port_said: self.port.is_some(),
+            wishes: Wishes::default(),
         }
         .checked()
     }
@@ -79,12 +82,13 @@ impl Components {
     /// contradicts nothing.
     pub(crate) fn contradicting(&self, address: &DatabaseAddress) -> Vec<&'static str> {
         let password = address.password.as_ref().map(ExposeSecret::expose_secret);
+        // One component cannot say what several servers are.
+        let [place] = address.places.as_slice() else {
+            return vec![HOST];
+        };
         let said = [
-            (
-                HOST,
-                differs(self.host.as_deref().map(bare), bare(&address.host)),
-            ),
-            (PORT, differs(self.port, address.port)),
+            (HOST, differs(self.host.as_deref(), &place.host)),
+            (PORT, differs(self.port, place.port)),
             (NAME, differs(self.database.as_deref(), &address.database)),
             (USER, differs(self.user.as_deref(), &address.user)),
             (
@@ -112,23 +116,10 @@ fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether libpq and a person read the same in it: no list of hosts, no `@` of
-/// an abstract socket, no remains of a URL.
-fn plain(host: &str) -> bool {
-    let letters = |also: &str| {
-        host.chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || also.contains(letter))
-    };
-    if host.starts_with('/') {
-        return letters("/._-+~");
-    }
-    // A colon belongs to an IPv6 address, or else it would be a port's.
-    letters("._-") || bare(host).parse::<std::net::Ipv6Addr>().is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::Reach;
 
     const ALL: [(&str, &str); 5] = [
         (HOST, "db.example.com"),
@@ -150,10 +141,13 @@ mod tests {
 
         assert!(components.contradicting(&url).is_empty());
         let address = components.into_address().unwrap();
-        assert_eq!(
-            address.connection_string(true).expose_secret(),
-            url.connection_string(true).expose_secret()
-        );
+        assert_eq!(address.redacted(), url.redacted());
+        assert!(address.is_same_database(&url));
+        let password = |address: &DatabaseAddress| {
+            let password = address.password.as_ref().unwrap();
+            password.expose_secret().to_owned()
+        };
+        assert_eq!(password(&address), password(&url));
     }
 
     #[test]
@@ -179,7 +173,8 @@ mod tests {
         let components = read([(HOST, "::1"), (NAME, "d"), (USER, "u")]);
 
         assert!(components.contradicting(&url).is_empty());
-        assert!(components.into_address().unwrap().is_local());
+        let address = components.into_address().unwrap();
+        assert_eq!(address.reach(&address.resolve()), Reach::Local);
     }
 
     #[test]
@@ -193,7 +188,8 @@ mod tests {
             assert_eq!(error.to_string(), format!("{told} is not set"));
         }
         let whole = read([(HOST, "/tmp/s"), (NAME, "d"), (USER, "u")]);
-        assert!(whole.into_address().unwrap().is_socket());
+        let address = whole.into_address().unwrap();
+        assert_eq!(address.redacted(), "u at /tmp/s:5432/d");
     }
 
     #[test]
@@ -213,7 +209,7 @@ mod tests {
             let environ = Environ::from([(HOST, host), (NAME, "d"), (USER, "u")]);
             assert!(Components::read(&environ).is_err(), "{host}");
         }
-        for text in ["tcp://127.0.0.1:5432", "-1", "65536"] {
+        for text in ["tcp://127.0.0.1:5432", "-1", "+1", "0", "65536"] {
             assert!(
                 Components::read(&Environ::from([(PORT, text)])).is_err(),
                 "{text}"

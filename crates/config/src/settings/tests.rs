@@ -159,7 +159,7 @@ fn the_table_of_keys_and_the_types_agree() {
             ("SLIPWAY_ENV".to_owned(), "test".to_owned()),
             ("SESSION_SECRET".to_owned(), SECRET.to_owned()),
         ];
-        for key in &crate::known::KEYS {
+        for key in crate::known::KEYS {
             if let crate::known::Kind::Whole(least, most) = key.kind {
                 environ.push((key.variable(), [least, most][bound].to_string()));
             }
@@ -175,7 +175,7 @@ fn the_table_of_keys_and_the_types_agree() {
 fn every_key_has_a_built_in_value() {
     let layers = Layers::read(&Environ::default(), Path::new("/nonexistent"), None);
 
-    for key in &crate::known::KEYS {
+    for key in crate::known::KEYS {
         assert_eq!(layers.stack(key).len(), 1, "{}", key.name);
     }
     assert!(layers.faults.is_empty(), "{:?}", layers.faults);
@@ -183,7 +183,7 @@ fn every_key_has_a_built_in_value() {
 
 #[test]
 fn every_word_of_the_table_is_one_that_the_types_know() {
-    for key in &crate::known::KEYS {
+    for key in crate::known::KEYS {
         let crate::known::Kind::Word(words) = key.kind else {
             continue;
         };

@@ -23,14 +23,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often to say that it is not: with five minutes to wait, thirty lines.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
+#[derive(QueryableByName)]
+struct Locked {
+    #[diesel(sql_type = Bool)]
+    locked: bool,
+}
+
+/// Takes the lock until the transaction ends, if it is free.
+pub(super) fn try_in_txn(connection: &mut PgConnection) -> QueryResult<bool> {
+    let answer: Locked = diesel::sql_query("SELECT pg_try_advisory_xact_lock($1) AS locked")
+        .bind::<BigInt, _>(LOCK)
+        .get_result(connection)?;
+    Ok(answer.locked)
+}
+
 /// Takes the lock, waiting `at_most` that long for another migrator. It is given
 /// back with the connection, however the process ends.
 pub(super) fn take(connection: &mut PgConnection, at_most: Duration) -> Result<(), MigrateError> {
-    #[derive(QueryableByName)]
-    struct Locked {
-        #[diesel(sql_type = Bool)]
-        locked: bool,
-    }
     let began = Instant::now();
     let mut said: Option<Instant> = None;
     loop {

@@ -15,11 +15,13 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
-use diesel::prelude::*;
-use secrecy::ExposeSecret;
 use slipway_config::ApprovedDatabase;
+
+use crate::connect::{ConnectError, connect};
+use crate::pooler::{POOLED, shares_sessions};
 
 pub use state::Migrations;
 
@@ -27,9 +29,12 @@ pub use state::Migrations;
 /// in question stay.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    /// The database cannot be reached.
-    #[error("the database cannot be reached")]
-    Unreachable(#[source] ConnectionError),
+    /// There is no connection for it.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A pooler hands each transaction another session, and would lose the lock.
+    #[error("{POOLED}")]
+    Pooled,
     /// Another migrator does not come to an end.
     #[error(
         "another migration has been running for {waited_seconds} s; see what it waits for, or end it, and migrate again"
@@ -120,13 +125,18 @@ pub struct Planned {
     pub what: String,
 }
 
-/// Brings the schema up to date, as the only migrator of this database.
+/// Brings the schema up to date, as the only migrator of this database, and writes the
+/// stamp if there is none yet.
 ///
 /// # Errors
 /// As the variants of [`MigrateError`] say.
 pub fn migrate(approved: &ApprovedDatabase) -> Result<Migrated, MigrateError> {
     let files = files::compiled_in()?;
-    run::bring_up_to_date(&mut connect(approved)?, &files, &run::Pace::RELEASE)
+    let mut connection = connect(approved)?.connection;
+    if shares_sessions(&mut connection, approved)? {
+        return Err(MigrateError::Pooled);
+    }
+    run::bring_up_to_date(&mut connection, approved, &files, &run::Pace::RELEASE)
 }
 
 /// What [`migrate`] would run now. Writes nothing and waits for no other migrator.
@@ -135,7 +145,7 @@ pub fn migrate(approved: &ApprovedDatabase) -> Result<Migrated, MigrateError> {
 /// When the database cannot be reached or read, or `migrate` would refuse it.
 pub fn migrate_plan(approved: &ApprovedDatabase) -> Result<Vec<Planned>, MigrateError> {
     let files = files::compiled_in()?;
-    let mut connection = connect(approved)?;
+    let mut connection = connect(approved)?.connection;
     connection.batch_execute(&format!(
         "SET default_transaction_read_only = on; {}",
         run::Pace::RELEASE.session()
@@ -152,10 +162,22 @@ pub fn migrate_plan(approved: &ApprovedDatabase) -> Result<Vec<Planned>, Migrate
         .collect())
 }
 
-/// A connection that serves nothing else and goes when the migrator does.
-fn connect(approved: &ApprovedDatabase) -> Result<PgConnection, MigrateError> {
-    PgConnection::establish(approved.connection_string().expose_secret())
-        .map_err(MigrateError::Unreachable)
+/// Keeps migrators out until the transaction ends; false if one is in.
+pub(crate) fn try_lock_in_txn(connection: &mut PgConnection) -> QueryResult<bool> {
+    lock::try_in_txn(connection)
+}
+
+/// Runs, in the caller's transaction, the one migration that makes the place for a
+/// stamp: in a database that is adopted without having been ours.
+pub(crate) fn make_place_for_stamp(connection: &mut PgConnection) -> Result<(), String> {
+    let files = files::compiled_in().map_err(|error| error.to_string())?;
+    let first = files.first().ok_or("there are no migrations")?;
+    run::run_in_txn(connection, first, &files).map_err(|error| error.to_string())
+}
+
+/// What a database's migrations are, for whoever has a connection already.
+pub(crate) fn compare(connection: &mut PgConnection) -> QueryResult<Migrations> {
+    state::compare(connection, &files::HASHES)
 }
 
 fn list(names: &BTreeSet<String>) -> String {

@@ -11,13 +11,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel_migrations::MigrationHarness;
+use slipway_config::{ApprovedDatabase, Duty};
 use time::OffsetDateTime;
 
 use super::files::File;
 use super::records::{self, Record};
 use super::state::{self, Migrations};
 use super::{MigrateError, Migrated, Ran, lock};
+use crate::connect::ConnectError;
 use crate::listen::jitter;
+use crate::stamp;
 
 /// The longest a statement of a migration may run. A release phase that takes
 /// longer holds up the release; what takes longer belongs into a job.
@@ -65,10 +68,12 @@ impl Pace {
 /// Runs what is pending, as the only migrator.
 pub(super) fn bring_up_to_date(
     connection: &mut PgConnection,
+    approved: &ApprovedDatabase,
     files: &[File],
     pace: &Pace,
 ) -> Result<Migrated, MigrateError> {
     connection.batch_execute(&pace.session())?;
+    connection.batch_execute(OURS)?;
     for wish in [
         // Our retries know a lock time-out by its English text; only a superuser
         // may choose the language, and without it there is one try.
@@ -86,15 +91,21 @@ pub(super) fn bring_up_to_date(
     }
     lock::take(connection, pace.migrator_max)?;
 
-    // Whatever was known before the lock may no longer be so.
+    // Whatever was known before the lock may no longer be so: another migrator may have
+    // written the stamp, and the guard decides anew.
+    let found = stamp::look(connection).map_err(ConnectError::Unseen)?;
+    let duty = approved.admit(&found).map_err(ConnectError::Refused)?.duty;
     let hashes = files
         .iter()
         .map(|file| (file.version.clone(), file.sha256))
         .collect::<BTreeMap<_, _>>();
     let state = state::compare(connection, &hashes)?;
     let pending = accept(&state)?;
+    warn_of_late_ones(connection, pending)?;
     let mut migrator = Migrator {
         connection,
+        approved,
+        stamps: duty != Duty::None,
         files,
         pace,
         records: vec![],
@@ -106,7 +117,68 @@ pub(super) fn bring_up_to_date(
     for file in files.iter().filter(|file| pending.contains(&file.version)) {
         migrator.run(file)?;
     }
+    migrator.rebind(duty)?;
     Ok(migrator.migrated)
+}
+
+/// What the trigger on the list of migrations asks for; see the migration `stamp`.
+const OURS: &str = "SET slipway.migrating = 'yes'";
+
+/// A migration that is older than one that ran was merged late, and was never tried
+/// in this order.
+fn warn_of_late_ones(connection: &mut PgConnection, pending: &BTreeSet<String>) -> QueryResult<()> {
+    let newest = state::applied(connection)?.into_iter().max();
+    for version in pending
+        .iter()
+        .filter(|version| Some(*version) < newest.as_ref())
+    {
+        tracing::warn!(
+            version,
+            "{version} is older than what has run here; it runs now"
+        );
+    }
+    Ok(())
+}
+
+/// One migration, in the transaction of somebody who holds the lock.
+pub(super) fn run_in_txn(
+    connection: &mut PgConnection,
+    file: &File,
+    files: &[File],
+) -> Result<(), Fault> {
+    connection.batch_execute(&OURS.replace("SET", "SET LOCAL"))?;
+    let (began, started_at) = (Instant::now(), OffsetDateTime::now_utc());
+    let record = run_file(
+        connection,
+        file,
+        Start {
+            began,
+            started_at,
+            tries: 1,
+        },
+    )?;
+    Ok(records::write(connection, &[record], files)?)
+}
+
+/// When a try began, and which one it is.
+#[derive(Clone, Copy)]
+struct Start {
+    began: Instant,
+    started_at: OffsetDateTime,
+    tries: u32,
+}
+
+fn run_file(connection: &mut PgConnection, file: &File, start: Start) -> Result<Record, Fault> {
+    create_versions(connection)?;
+    connection.run_migration(file.migration.as_ref())?;
+    Ok(Record {
+        version: file.version.clone(),
+        sha256: file.sha256,
+        started_at: start.started_at,
+        finished_at: OffsetDateTime::now_utc(),
+        milliseconds: i64::try_from(start.began.elapsed().as_millis()).unwrap_or(i64::MAX),
+        tries: i32::try_from(start.tries).unwrap_or(i32::MAX),
+    })
 }
 
 /// What is pending, unless this binary has no business with the schema.
@@ -122,6 +194,9 @@ pub(super) fn accept(state: &Migrations) -> Result<&BTreeSet<String>, MigrateErr
 
 struct Migrator<'a> {
     connection: &'a mut PgConnection,
+    approved: &'a ApprovedDatabase,
+    /// Whether the stamp is still to be written, with the migration that makes its place.
+    stamps: bool,
     files: &'a [File],
     pace: &'a Pace,
     /// Of all that ran: the first of them run before there is a table to keep them.
@@ -183,29 +258,45 @@ impl Migrator<'_> {
 
     /// One try. Change, version and record are committed together, or not at all.
     fn attempt(&mut self, file: &File, tries: u32, alone: bool) -> Result<Record, Fault> {
-        let (began, started_at) = (Instant::now(), OffsetDateTime::now_utc());
-        let (files, earlier) = (self.files, &self.records);
+        let start = Start {
+            began: Instant::now(),
+            started_at: OffsetDateTime::now_utc(),
+            tries,
+        };
+        let (files, earlier, stamps) = (self.files, &self.records, self.stamps);
+        let approved = self.approved;
         let work = |connection: &mut PgConnection| -> Result<Record, Fault> {
-            create_versions(connection)?;
-            connection.run_migration(file.migration.as_ref())?;
-            let record = Record {
-                version: file.version.clone(),
-                sha256: file.sha256,
-                started_at,
-                finished_at: OffsetDateTime::now_utc(),
-                milliseconds: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
-                tries: i32::try_from(tries).unwrap_or(i32::MAX),
-            };
+            let record = run_file(connection, file, start)?;
             let mut records = earlier.clone();
             records.push(record.clone());
             records::write(connection, &records, files)?;
+            if stamps && stamp::has_place(connection)? {
+                stamp::write_in_txn(connection, approved, "first migrated")?;
+            }
             Ok(record)
         };
-        if alone {
+        let record = if alone {
             work(self.connection)
         } else {
             self.connection.transaction(work)
+        }?;
+        // Written with the first migration, or left to `rebind`.
+        self.stamps = false;
+        Ok(record)
+    }
+
+    /// Binds the stamp to the database of this app, which has moved.
+    fn rebind(&mut self, duty: Duty) -> Result<(), MigrateError> {
+        if duty == Duty::Rebind {
+            let approved = self.approved;
+            self.connection.transaction(|connection| {
+                stamp::write_in_txn(connection, approved, "bound anew")
+            })?;
+            tracing::warn!(
+                "the stamp is bound to the database as it is now: it was moved, copied or upgraded"
+            );
         }
+        Ok(())
     }
 
     fn done(&mut self, record: Record, tries: u32) {

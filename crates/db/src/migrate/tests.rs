@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::BoxableConnection;
 use diesel::migration::{self, Migration, MigrationMetadata, MigrationName, MigrationVersion};
 use diesel::pg::Pg;
+use slipway_config::Access;
 
 use super::files::{self, File};
 use super::run::{Pace, bring_up_to_date};
@@ -77,7 +78,13 @@ fn files_with(up: &'static str, in_transaction: bool) -> Vec<File> {
 }
 
 fn hastily(database: &TestDatabase, files: &[File]) -> Result<Migrated, MigrateError> {
-    bring_up_to_date(&mut connect(database.approved())?, files, &HASTE)
+    let approved = database.approved_to(Access::Migrate).unwrap();
+    bring_up_to_date(
+        &mut connect(&approved)?.connection,
+        &approved,
+        files,
+        &HASTE,
+    )
 }
 
 fn versions_of(migrated: &Migrated) -> Vec<&str> {
@@ -113,7 +120,9 @@ fn take_back_to(database: &TestDatabase, version: &str) {
         let down = std::fs::read_to_string(change.join("down.sql")).unwrap();
         database.execute(&down).unwrap();
     }
-    let forget = format!("DELETE FROM __diesel_schema_migrations WHERE version >= '{version}'");
+    let forget = format!(
+        "SET slipway.migrating = 'yes'; DELETE FROM __diesel_schema_migrations WHERE version >= '{version}'"
+    );
     database.execute(&forget).unwrap();
 }
 
@@ -146,7 +155,7 @@ fn what_ran_before_there_were_records_is_filled_in_when_they_appear() {
     let before = whole(&database);
     take_back_to(&database, "20261122110000");
 
-    migrate(database.approved()).unwrap();
+    migrate(&database.approved_to(Access::Migrate).unwrap()).unwrap();
 
     assert_eq!(whole(&database), before);
     let told = database
@@ -159,6 +168,7 @@ fn what_ran_before_there_were_records_is_filled_in_when_they_appear() {
     assert_eq!(
         told,
         [
+            "20261122090000 t t",
             "20261122100000 t t",
             "20261122100100 t t",
             "20261122100200 t t",
@@ -197,11 +207,12 @@ async fn versions_that_only_one_side_knows_are_told_apart() {
     let database = TestDatabase::create().unwrap();
     database
         .execute(&format!(
-            "INSERT INTO __diesel_schema_migrations (version) VALUES ('{ADDED}')"
+            "SET slipway.migrating = 'yes'; \
+             INSERT INTO __diesel_schema_migrations (version) VALUES ('{ADDED}')"
         ))
         .unwrap();
 
-    let migrated = migrate(database.approved()).unwrap();
+    let migrated = migrate(&database.approved_to(Access::Migrate).unwrap()).unwrap();
     let state = database.open().unwrap().migrations().await.unwrap();
 
     assert_eq!(migrated.ran, []);
@@ -330,11 +341,11 @@ fn a_plan_is_made_without_the_lock_and_without_writing() {
         .hold(&format!("SELECT pg_advisory_lock({})", lock::LOCK))
         .unwrap();
 
-    let planned = migrate_plan(database.approved()).unwrap();
+    let planned = migrate_plan(&database.approved_to(Access::Read).unwrap()).unwrap();
 
     let versions: Vec<String> = planned.iter().map(|plan| plan.version.clone()).collect();
     assert_eq!(versions, files::HASHES.keys().cloned().collect::<Vec<_>>());
-    assert!(planned[0].what.starts_with("accounts, and the three ways"));
+    assert!(planned[0].what.starts_with("the stamp that says what"));
     let tables = "SELECT relname::text AS value FROM pg_class \
                   WHERE relnamespace = 'public'::regnamespace";
     assert_eq!(database.query(tables).unwrap(), Vec::<String>::new());

@@ -68,7 +68,7 @@ async fn the_schema_that_queries_are_checked_against_is_the_migrated_one() {
              LATERAL (SELECT CASE format_type(atttypid, NULL) \
                  WHEN 'uuid' THEN 'Uuid' WHEN 'text' THEN 'Text' WHEN 'bigint' THEN 'BigInt' \
                  WHEN 'integer' THEN 'Integer' WHEN 'boolean' THEN 'Bool' WHEN 'bytea' THEN 'Binary' \
-                 WHEN 'jsonb' THEN 'Jsonb' WHEN 'text[]' THEN 'Array<Text>' \
+                 WHEN 'jsonb' THEN 'Jsonb' WHEN 'text[]' THEN 'Array<Text>' WHEN 'uuid[]' THEN 'Array<Uuid>' \
                  WHEN 'timestamp with time zone' THEN 'Timestamptz' ELSE 'unknown' END AS kind) kinds \
              WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND NOT attisdropped \
                AND relname <> '__diesel_schema_migrations'",
