@@ -137,7 +137,7 @@ const CASES: [Case; 11] = [
             ("INSTANCE_ID", "1"),
             ("INSTANCE_TYPE", "production"),
         ],
-        "/home/bas/app",
+        "/home/bas",
         &[],
         Platform::Host(Host::CleverCloud, Task::Unknown),
     ),
