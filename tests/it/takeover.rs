@@ -41,7 +41,7 @@ impl Stalled {
     }
 
     /// It hears that it is superseded without sending another byte.
-    async fn is_told(self) -> Result<()> {
+    async fn hears_of_it(self) -> Result<()> {
         let answer = self.answer.await??;
         assert_eq!(answer.status(), StatusCode::LOCKED);
         Ok(())
@@ -61,7 +61,7 @@ async fn asking_for_the_offset_ends_a_stalled_connection_and_keeps_what_it_sent(
     let offset = upload.offset().await?;
 
     assert_eq!(offset, 300_000);
-    old.is_told().await?;
+    old.hears_of_it().await?;
     upload
         .patch(offset, file.slice(offset..))
         .await?
@@ -98,7 +98,7 @@ async fn the_newcomer_may_come_to_another_process() -> Result<()> {
         };
 
         request.error_for_status()?;
-        old.is_told().await?;
+        old.hears_of_it().await?;
     }
     let gone = upload.request(Method::HEAD).send().await?;
     assert_eq!(gone.status(), StatusCode::GONE);

@@ -26,7 +26,7 @@ fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
 /// The upload that an answer tells the place of.
 fn placed(app: &App, response: &Response) -> Result<Tus> {
     let place = header(response, "location").context("no Location")?;
-    Ok(Tus::at(&app.site.url(), place))
+    Tus::at(&app.site.url(), place)
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ impl Tus {
     /// # Errors
     /// When the server does not answer 201 with a place.
     pub async fn create(site: &str, who: &Who, length: usize, metadata: &str) -> Result<Self> {
-        let client = Client::new();
+        let client = fresh_connections()?;
         let response = client
             .post(format!("{site}/files/"))
             .header("Tus-Resumable", "1.0.0")
@@ -49,11 +49,14 @@ impl Tus {
     }
 
     /// The upload at a place that an answer named.
-    pub fn at(site: &str, place: &str) -> Self {
-        Self {
-            client: Client::new(),
+    ///
+    /// # Errors
+    /// When no client can be made.
+    pub fn at(site: &str, place: &str) -> Result<Self> {
+        Ok(Self {
+            client: fresh_connections()?,
             url: format!("{site}{place}"),
-        }
+        })
     }
 
     /// The upload's id.
@@ -98,6 +101,12 @@ impl Tus {
             .context("no Upload-Offset")?;
         Ok(offset.to_str()?.parse()?)
     }
+}
+
+/// A client that keeps no connection for the next request: the server may be killed
+/// in between, and what is tested is the server.
+fn fresh_connections() -> Result<Client> {
+    Ok(Client::builder().pool_max_idle_per_host(0).build()?)
 }
 
 /// `bytes` in pieces, as a network delivers them; `sent` is told of each.
