@@ -11,6 +11,7 @@ mod limits;
 mod live;
 mod migrations;
 mod pages;
+mod plain;
 mod resume;
 mod stores;
 mod takeover;

@@ -15,7 +15,7 @@ impl Chance {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -24,11 +24,11 @@ impl Chance {
 
     /// A number of a range that is not empty.
     pub fn within(&mut self, range: Range<u64>) -> u64 {
-        range.start + self.next() % (range.end - range.start).max(1)
+        range.start + self.number() % (range.end - range.start).max(1)
     }
 
     /// True once in so many times.
     pub fn once_in(&mut self, times: u64) -> bool {
-        self.next().is_multiple_of(times.max(1))
+        self.number().is_multiple_of(times.max(1))
     }
 }

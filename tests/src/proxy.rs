@@ -96,10 +96,10 @@ async fn accept(
 ) {
     let mut chance = Chance::new(weather.seed);
     while let Ok((client, _)) = listener.accept().await {
-        let number = usize::try_from(chance.next()).unwrap_or_default() % servers.len();
+        let number = usize::try_from(chance.number()).unwrap_or_default() % servers.len();
         counts.connections[number].fetch_add(1, Ordering::Relaxed);
         let (server, counts) = (servers[number], Arc::clone(&counts));
-        let chance = Chance::new(chance.next());
+        let chance = Chance::new(chance.number());
         tokio::spawn(async move {
             // What goes wrong here goes wrong on a network: the client sees it.
             if pass(client, server, weather, chance)

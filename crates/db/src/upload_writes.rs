@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
-use slipway_core::{ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
+use slipway_core::{AccountId, ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::chunks::{delete_ahead_in_txn, insert_in_txn};
 use crate::error::word;
 use crate::jobs::enqueue_inspection_in_txn;
 use crate::schema::uploads;
-use crate::uploads::{UploadRow, bytes, touch_account_in_txn};
+use crate::uploads::{UploadRow, bytes, digest, touch_account_in_txn};
 use crate::{Chunk, Db, DbError, Upload};
 
 diesel::define_sql_function! {
@@ -34,6 +34,8 @@ pub struct Claim {
     rate: Option<u64>,
     store: StoreKind,
     expires_at: OffsetDateTime,
+    owner: AccountId,
+    expected: Option<Sha256Digest>,
 }
 
 /// What a connection says that wants to advance an upload.
@@ -59,6 +61,16 @@ impl Claim {
     /// Where the bytes are kept.
     pub fn store(&self) -> StoreKind {
         self.store
+    }
+
+    /// Whose upload it is.
+    pub fn owner(&self) -> AccountId {
+        self.owner
+    }
+
+    /// The hash of the file, as its sender announced it.
+    pub fn expected(&self) -> Option<Sha256Digest> {
+        self.expected
     }
 
     /// Bytes that are durable.
@@ -118,6 +130,18 @@ pub struct Advance {
     pub whole: Option<Sha256Digest>,
 }
 
+/// What a claim reads: writer, size, state of the hash, rate, store, owner, and the
+/// hash that was announced.
+type ClaimedRow = (
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    String,
+    Uuid,
+    Option<Vec<u8>>,
+);
+
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Advanced {
@@ -169,10 +193,12 @@ impl Db {
                     uploads::hash_state,
                     uploads::rate,
                     uploads::store,
+                    uploads::owner_id,
+                    uploads::expected_sha256,
                 ))
-                .get_result::<(i64, Option<i64>, Option<Vec<u8>>, Option<i64>, String)>(connection)
+                .get_result::<ClaimedRow>(connection)
                 .optional()?;
-                if let Some((writer, total, hash_state, rate, store)) = claimed {
+                if let Some((writer, total, hash_state, rate, store, owner, expected)) = claimed {
                     // What an earlier connection wrote ahead and never made part of the file.
                     delete_ahead_in_txn(connection, id, bid.from.to_i64())?;
                     let total = total.map(bytes).transpose()?;
@@ -184,6 +210,8 @@ impl Db {
                         rate: rate.map(i64::unsigned_abs),
                         store: word(&store)?,
                         expires_at: now + expires_after,
+                        owner: AccountId::from_uuid(owner),
+                        expected: digest(expected)?,
                     };
                     return Ok(Claimed::Yes(claim, hash_state));
                 }

@@ -107,6 +107,8 @@ pub struct NewUpload {
     pub concat: Option<String>,
     /// How long its sender may stay away.
     pub expires_after: Duration,
+    /// The SHA-256 of the file, as its sender announces it.
+    pub expected: Option<Sha256Digest>,
     /// The SHA-256 of a file without bytes: such a file is whole at once.
     pub whole: Option<Sha256Digest>,
     /// What its owner may have with it.
@@ -160,10 +162,7 @@ impl UploadRow {
             state: word(&self.state)?,
             total: self.total_bytes.map(bytes).transpose()?,
             stored: bytes(self.stored_bytes)?,
-            sha256: self
-                .sha256
-                .map(|digest| Sha256Digest::try_from(digest.as_slice()).map_err(broken))
-                .transpose()?,
+            sha256: digest(self.sha256)?,
             inspected: self.inspected,
             rate: self.rate.map(i64::unsigned_abs),
             message: self.message,
@@ -177,6 +176,12 @@ impl UploadRow {
             concat: self.concat,
         })
     }
+}
+
+pub(crate) fn digest(bytes: Option<Vec<u8>>) -> QueryResult<Option<Sha256Digest>> {
+    bytes
+        .map(|bytes| Sha256Digest::try_from(bytes.as_slice()).map_err(broken))
+        .transpose()
 }
 
 pub(crate) fn bytes(count: i64) -> QueryResult<ByteCount> {
@@ -228,6 +233,8 @@ impl Db {
                         uploads::total_bytes.eq(new.total.map(ByteCount::to_i64)),
                         uploads::explicit_end.eq(new.explicit_end),
                         uploads::concat.eq(new.concat),
+                        uploads::expected_sha256
+                            .eq(new.expected.map(|digest| digest.as_bytes().to_vec())),
                         uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
                         uploads::finished_at.eq(whole.then_some(now)),
                         uploads::expires_at.eq((!whole).then(|| now + new.expires_after)),

@@ -49,8 +49,12 @@ impl Caller {
     /// Whether what belongs to `owner` is theirs to see and change. Everything is
     /// an administrator's, but a token needs the scope for that too.
     pub fn may_reach(&self, owner: AccountId) -> bool {
-        owner == self.account.id
-            || (self.account.role == Role::Administrator && self.has_scope(Scope::Admin))
+        owner == self.account.id || self.reaches_all()
+    }
+
+    /// Whether everything is theirs to see and change, whoever owns it.
+    pub fn reaches_all(&self) -> bool {
+        self.account.role == Role::Administrator && self.has_scope(Scope::Admin)
     }
 
     /// The upload, if it is there for this caller at all: what is foreign or

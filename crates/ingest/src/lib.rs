@@ -33,10 +33,10 @@ pub use accounts::{AddAccountError, SignInError, TokenError};
 pub use jobs::{JobError, Stop, work};
 pub use proof::{Algorithm, Expected};
 pub use secret::Token;
-pub use slipway_db::{Account, ApiToken, Job, Upload};
+pub use slipway_db::{Account, ApiToken, Job, Twin, Upload};
 pub use uploads::{
-    AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, NewFile, Offset,
-    Page, ReadError, chunk_bytes, until,
+    AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, NewFile, NoRoom,
+    Offset, Page, ReadError, chunk_bytes, until,
 };
 
 /// The use cases. Cheap to clone.

@@ -15,13 +15,14 @@ use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::keys::Keys;
-use crate::routes::{files, health, jobs, live, pages, session, uploads};
+use crate::routes::{files, health, jobs, live, pages, plain, session, uploads};
 use crate::{assets, trace};
 
 const GET: Method = Method::GET;
 const HEAD: Method = Method::HEAD;
 const OPTIONS: Method = Method::OPTIONS;
 const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
 
@@ -152,7 +153,11 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(at("/live", [(GET, to(live::live))]))
         // Pages and what they are made of.
         .service(at("/", [(GET, to(pages::uploads))]))
-        .service(at("/uploads/{id}", [(GET, to(pages::upload))]))
+        .service(at("/uploads", [(POST, to(plain::post))]))
+        .service(at(
+            "/uploads/{id}",
+            [(GET, to(pages::upload)), (PUT, to(plain::put))],
+        ))
         .service(at(
             "/assets/{fingerprint}/{name}",
             [(GET, to(assets::asset))],

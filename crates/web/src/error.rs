@@ -12,7 +12,9 @@ use actix_web::http::header::{
     ALLOW, CONTENT_RANGE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
 use actix_web::{HttpResponse, ResponseError};
-use slipway_ingest::{AppendError, ContentError, CreateError, JobError, ReadError, SignInError};
+use slipway_ingest::{
+    AppendError, ContentError, CreateError, JobError, NoRoom, ReadError, SignInError,
+};
 
 use crate::tus::{TUS_VERSION, UPLOAD_OFFSET};
 
@@ -123,6 +125,25 @@ impl ApiError {
         )
     }
 
+    /// A file arrived that nobody can go on with, and not whole.
+    pub(crate) fn cut() -> Self {
+        let detail = "the connection broke before the end of the file; nothing of it was kept";
+        Self::bad_request("cut", detail)
+    }
+
+    /// The body is no form with files.
+    pub(crate) fn not_a_form() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "content_type",
+            "send a form as multipart/form-data, or the file itself by PUT /uploads/NAME",
+        )
+    }
+
+    fn wrong_file(detail: String) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong_file", detail)
+    }
+
     /// The file is not the one that the client wants (RFC 9110 section 13.1.1).
     pub(crate) fn changed(tag: &str) -> Self {
         let error = Self::new(
@@ -214,19 +235,30 @@ impl From<CreateError> for ApiError {
             CreateError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
-            CreateError::AccountFull { .. } => {
+            CreateError::NoRoom(why) => why.into(),
+            CreateError::WrongFile { .. } => Self::wrong_file(detail),
+            CreateError::Fault(fault) => Self::fault("the upload could not be created", fault),
+        }
+    }
+}
+
+impl From<NoRoom> for ApiError {
+    fn from(why: NoRoom) -> Self {
+        let detail = why.to_string();
+        let later = HeaderValue::from(ROOM_RETRY_SECONDS);
+        match why {
+            NoRoom::Account { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "account_full", detail)
             }
             // Clients try again later, and by then some may be complete.
-            CreateError::TooManyOpen { .. } => {
+            NoRoom::Open { .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_open", detail)
-                    .with(RETRY_AFTER, HeaderValue::from(ROOM_RETRY_SECONDS))
+                    .with(RETRY_AFTER, later)
             }
-            CreateError::StoreFull { .. } => {
+            NoRoom::Store { .. } => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", detail)
-                    .with(RETRY_AFTER, HeaderValue::from(ROOM_RETRY_SECONDS))
+                    .with(RETRY_AFTER, later)
             }
-            CreateError::Fault(fault) => Self::fault("the upload could not be created", fault),
         }
     }
 }
@@ -264,6 +296,10 @@ impl From<AppendError> for ApiError {
                 detail,
             ),
             AppendError::Final => Self::new(StatusCode::FORBIDDEN, "final", detail),
+            AppendError::WrongFile { .. } => Self::wrong_file(detail),
+            AppendError::NoRoom { why, have } => {
+                Self::from(why).with(UPLOAD_OFFSET, HeaderValue::from(have.to_u64()))
+            }
             // Clients retry this one, and by then the row tells who goes on.
             AppendError::Superseded => Self::new(StatusCode::LOCKED, "superseded", detail),
             // Hardly anybody is there to read it; a 5xx makes whoever is try again.

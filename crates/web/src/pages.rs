@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 use slipway_core::{ByteCount, JobKind, JobState, UploadState};
-use slipway_ingest::{Caller, Job, Upload};
+use slipway_ingest::{Caller, Job, Twin, Upload};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -84,7 +84,15 @@ pub(crate) struct UploadPage {
     page: &'static str,
     viewer: Option<Viewer>,
     upload: UploadView,
+    twin: Option<TwinView>,
     jobs: Vec<JobView>,
+}
+
+/// Another stored file with the same content.
+struct TwinView {
+    id: String,
+    name: String,
+    created_text: String,
 }
 
 /// `/sign-in`
@@ -132,12 +140,17 @@ impl UploadsPage {
 }
 
 impl UploadPage {
-    pub(crate) fn new(caller: &Caller, upload: Upload, jobs: Vec<Job>) -> Self {
+    pub(crate) fn new(caller: &Caller, upload: Upload, twin: Option<Twin>, jobs: Vec<Job>) -> Self {
         Self {
             assets: FOLDER,
             page: "upload",
             viewer: Some(caller.into()),
             upload: upload.into(),
+            twin: twin.map(|twin| TwinView {
+                id: twin.id.to_string(),
+                name: twin.name,
+                created_text: moment(twin.created_at),
+            }),
             jobs: jobs.into_iter().map(JobView::from).collect(),
         }
     }

@@ -204,7 +204,7 @@ fn problem(request: &HttpRequest, status: StatusCode, told: Told, id: &str) -> H
 }
 
 /// Whether whoever asks is a person before a browser.
-fn wants_page(request: &HttpRequest) -> bool {
+pub(crate) fn wants_page(request: &HttpRequest) -> bool {
     let programs = [
         "/api/", "/files", "/live", "/healthz", "/readyz", "/assets/",
     ];

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use slipway_core::{UploadId, UploadState, milliseconds_left};
-use slipway_ingest::{Caller, Job, Upload};
+use slipway_ingest::{Caller, Job, Twin, Upload};
 use time::OffsetDateTime;
 
 use crate::keys::Keys;
@@ -29,7 +29,18 @@ pub(crate) struct UploadJson {
     expires_at: Option<OffsetDateTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<TwinJson>,
     jobs: Vec<JobJson>,
+}
+
+/// Another stored file with the same content.
+#[derive(Serialize)]
+struct TwinJson {
+    id: String,
+    name: String,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
 }
 
 /// A job.
@@ -92,7 +103,21 @@ impl UploadJson {
             created_at: upload.created_at,
             finished_at: upload.finished_at,
             expires_at: upload.expires_at,
+            duplicate_of: None,
             jobs: jobs.into_iter().map(JobJson::from).collect(),
+        }
+    }
+
+    /// With another file that has the same content, if there is one.
+    pub(crate) fn with_twin(self, twin: Option<Twin>) -> Self {
+        let duplicate_of = twin.map(|twin| TwinJson {
+            id: twin.id.to_string(),
+            name: twin.name,
+            created_at: twin.created_at,
+        });
+        Self {
+            duplicate_of,
+            ..self
         }
     }
 }

@@ -52,7 +52,7 @@ impl Ends {
         };
         for end in 1..=self.ends {
             let sent = usize::try_from(chance.within(SENT_BYTES))?;
-            let file = random_bytes(sent + 1000, chance.next());
+            let file = random_bytes(sent + 1000, chance.number());
             let upload = Tus::create(&site.url(), &who, file.len(), "").await?;
             let _socket = send_part(&site, &upload, &file, sent).await?;
             let silence = chance.within(SILENCE_MILLISECONDS);

@@ -70,7 +70,7 @@ impl Kills {
         let (live, tally) = (Live::default(), Arc::<Tally>::default());
         let senders: Vec<_> = (0..self.at_once)
             .map(|_| {
-                let chance = Chance::new(chance.next());
+                let chance = Chance::new(chance.number());
                 let (live, tally) = (Arc::clone(&live), Arc::clone(&tally));
                 tokio::spawn(keep_sending(site.url(), who.clone(), chance, live, tally))
             })
@@ -108,9 +108,9 @@ async fn keep_sending(
 ) -> Result<()> {
     while !tally.over.load(Ordering::SeqCst) {
         let length = usize::try_from(chance.within(FILE_BYTES))?;
-        let sender = Sender::announce(&site, &who, length, chance.next()).await?;
+        let sender = Sender::announce(&site, &who, length, chance.number()).await?;
         known(&live).insert(sender.id(), Arc::clone(&sender.count));
-        sender.send(Chance::new(chance.next())).await?;
+        sender.send(Chance::new(chance.number())).await?;
         sender.verify().await?;
         known(&live).remove(&sender.id());
         sender.remove().await?;

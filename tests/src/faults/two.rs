@@ -58,9 +58,9 @@ impl Two {
         let mut chance = Chance::new(self.seed);
         let mut sending = Vec::with_capacity(self.files);
         for _ in 0..self.files {
-            let (seed, length) = (chance.next(), self.file_bytes);
+            let (seed, length) = (chance.number(), self.file_bytes);
             let sender = Sender::announce(&proxy.url(), &who, length, seed).await?;
-            let chance = Chance::new(chance.next());
+            let chance = Chance::new(chance.number());
             sending.push(tokio::spawn(async move {
                 sender.send(chance).await?;
                 sender.verify().await?;

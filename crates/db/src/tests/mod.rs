@@ -73,6 +73,7 @@ impl Bench {
             total: Some(ByteCount::from_u32(bytes)),
             explicit_end: false,
             concat: None,
+            expected: None,
             expires_after: WEEK,
             whole: None,
             quota,

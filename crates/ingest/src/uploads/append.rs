@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::continuation::{Continuation, Ending, Landed};
 use super::gather::{End, GATHER_TIME, Gathered, Gatherer};
+use super::room::NoRoom;
 use super::until::until;
 use crate::Ingest;
 use crate::checksum::Checksum;
@@ -77,6 +78,22 @@ pub enum AppendError {
     /// It is put together from others and takes no bytes.
     #[error("this upload is put together from others and takes no bytes")]
     Final,
+    /// The file has another hash than its sender announced; it has failed.
+    #[error("the file has the SHA-256 {found}, and {expected} was announced; send it again")]
+    WrongFile {
+        /// What it has.
+        found: Sha256Digest,
+        /// What was announced.
+        expected: Sha256Digest,
+    },
+    /// There is no room for more of it.
+    #[error("{why}")]
+    NoRoom {
+        /// Why not.
+        why: NoRoom,
+        /// Durable bytes now.
+        have: ByteCount,
+    },
     /// The bytes are not those that the sender declared; none of them is kept.
     #[error("the bytes differ from their checksum; none of them was kept")]
     WrongChecksum,
@@ -122,6 +139,11 @@ impl Ingest {
             }
             Claimed::Missing => return Err(AppendError::Missing),
         };
+        if bid.total.is_some() || claim.total().is_none() {
+            // Its size was not known when its owner's room was looked at, or may not
+            // have been.
+            self.require_room_for(&claim, 0).await?;
+        }
         self.holders.supersede(id, claim.writer());
         let holding = self.holders.hold(id, claim.writer());
         if let Some(total) = claim.total()
@@ -192,6 +214,14 @@ impl Ingest {
                 checksum
             })
             .await
+    }
+}
+
+impl Ingest {
+    async fn require_room_for(&self, claim: &Claim, more: u64) -> Result<(), AppendError> {
+        let have = claim.stored();
+        let room = self.still_has_room(claim.owner(), more).await?;
+        room.map_err(|why| AppendError::NoRoom { why, have })
     }
 }
 
@@ -338,6 +368,13 @@ impl Writer<'_> {
         let pending = to.since(self.claim.stored());
         self.speed.moved(pending, now - self.measured_at);
         self.measured_at = now;
+        if let (true, Some(expected)) = (self.completes(to), self.claim.expected()) {
+            let found = self.checksum.finish();
+            if found != expected {
+                return self.mistaken(found, expected).await;
+            }
+        }
+        let unknown_size = self.claim.total().is_none();
         let step = Step {
             to,
             tail,
@@ -353,6 +390,9 @@ impl Writer<'_> {
             self.ingest.enqueued.notify_one();
             tracing::info!(upload = %claim.id(), bytes = %claim.stored(), "upload {} stored", claim.id());
         }
+        if unknown_size {
+            self.ingest.require_room_for(&claim, pending).await?;
+        }
         Ok(Self {
             claim,
             whole,
@@ -360,6 +400,20 @@ impl Writer<'_> {
             committed_at: Instant::now(),
             ..self
         })
+    }
+
+    /// Gives up a file that is not the one its sender announced.
+    async fn mistaken(
+        self,
+        found: Sha256Digest,
+        expected: Sha256Digest,
+    ) -> Result<Self, AppendError> {
+        let error = AppendError::WrongFile { found, expected };
+        let failed = self.ingest.db.upload_fail(self.claim, error.to_string());
+        if !failed.await.context("giving up the upload")? {
+            return Err(AppendError::Superseded);
+        }
+        Err(error)
     }
 
     /// Whether the file is complete once it reaches `to`. A sender that says when it

@@ -3,9 +3,10 @@
 //! It never refuses a file over its name; a name is made presentable.
 
 use anyhow::Context;
-use slipway_core::{ByteCount, FileName, Scope, StoreKind, UploadId};
-use slipway_db::{Created, NewUpload, Quota, Upload, Usage};
+use slipway_core::{ByteCount, FileName, Scope, Sha256Digest, StoreKind, UploadId};
+use slipway_db::{Created, NewUpload, Upload};
 
+use super::room::NoRoom;
 use crate::checksum::Checksum;
 use crate::{Caller, Ingest};
 
@@ -27,6 +28,9 @@ pub struct NewFile {
     pub explicit_end: bool,
     /// Its part in a concatenation, as announced: at most 8 KiB.
     pub concat: Option<String>,
+    /// The SHA-256 of the file, if the sender knows it; one that turns out to have
+    /// another fails.
+    pub expected: Option<Sha256Digest>,
 }
 
 /// Why a file was not announced.
@@ -43,35 +47,14 @@ pub enum CreateError {
         /// The largest size.
         max: ByteCount,
     },
-    /// The account has no room for it.
-    #[error(
-        "this account has {have} of {max} bytes, so there is no room for {given} more; remove a file first"
-    )]
-    AccountFull {
-        /// Its size; zero while that is unknown.
-        given: ByteCount,
-        /// What the account has, announced files included.
-        have: ByteCount,
-        /// What it may have.
-        max: ByteCount,
-    },
-    /// The account has too many uploads that are not complete.
-    #[error(
-        "{open} uploads of this account are not complete, and at most {max} may be; finish or remove one first"
-    )]
-    TooManyOpen {
-        /// How many there are.
-        open: u64,
-        /// How many there may be.
-        max: u64,
-    },
-    /// The store has no room for it.
-    #[error(
-        "all files together may have {max} bytes, and this one does not fit; try again when there is room"
-    )]
-    StoreFull {
-        /// What the store may hold.
-        max: ByteCount,
+    /// There is no room for it.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// It has no bytes, and its sender announced the hash of some.
+    #[error("the file has no bytes, and the SHA-256 {expected} was announced, which is of some")]
+    WrongFile {
+        /// What was announced.
+        expected: Sha256Digest,
     },
     /// Something broke on our side.
     #[error("the upload could not be created")]
@@ -96,15 +79,17 @@ impl Ingest {
         self.take_room(file.total).await?;
         let quota = self.quota();
         let empty = file.total == Some(ByteCount::ZERO) && !file.explicit_end;
+        let whole = empty.then(|| Checksum::default().finish());
+        if let (Some(whole), Some(expected)) = (whole, file.expected)
+            && whole != expected
+        {
+            return Err(CreateError::WrongFile { expected });
+        }
         let id = UploadId::new();
         let (store, place) = self.stores.chosen();
         if store != StoreKind::Postgres {
             // Looked at beforehand, or each refusal below would leave an empty place.
-            let usage = self.db.upload_usage(caller.id()).await;
-            let usage = usage.context("adding up the account's uploads")?;
-            if !quota.has_room(&usage, file.total) {
-                return Err(over_quota(&usage, file.total, &quota));
-            }
+            self.require_room(caller.id(), file.total).await?;
         }
         // First: a place without an upload is a trifle, an upload without one is lost.
         place.create(id).await?;
@@ -118,14 +103,17 @@ impl Ingest {
             store,
             explicit_end: file.explicit_end,
             concat: file.concat,
+            expected: file.expected,
             expires_after: self.settings.uploads.expires_after,
-            whole: empty.then(|| Checksum::default().finish()),
+            whole,
             quota,
         };
         let created = self.db.upload_create(new).await;
         let upload = match created.context("announcing the upload")? {
             Created::Yes(upload) => *upload,
-            Created::OverQuota(usage) => return Err(over_quota(&usage, file.total, &quota)),
+            Created::OverQuota(usage) => {
+                return Err(NoRoom::of_account(&usage, file.total, &quota).into());
+            }
         };
         if empty {
             self.enqueued.notify_one();
@@ -133,20 +121,6 @@ impl Ingest {
         let total = file.total.map(ByteCount::to_u64);
         tracing::info!(upload = %upload.id, total, "upload {} announced", upload.id);
         Ok(upload)
-    }
-}
-
-fn over_quota(usage: &Usage, total: Option<ByteCount>, quota: &Quota) -> CreateError {
-    if usage.open >= quota.open_max {
-        return CreateError::TooManyOpen {
-            open: usage.open,
-            max: quota.open_max,
-        };
-    }
-    CreateError::AccountFull {
-        given: total.unwrap_or_default(),
-        have: usage.bytes,
-        max: quota.bytes_max,
     }
 }
 

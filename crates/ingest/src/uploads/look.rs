@@ -4,7 +4,7 @@
 
 use anyhow::Context;
 use slipway_core::{ByteCount, JobId, Scope, Sha256Digest, Topic, UploadId, UploadState};
-use slipway_db::{Job, Taken, Upload};
+use slipway_db::{Job, Taken, Twin, Upload};
 use time::OffsetDateTime;
 
 use crate::{Caller, Ingest};
@@ -170,6 +170,41 @@ impl Ingest {
         id: UploadId,
     ) -> Result<(Upload, Vec<Job>), ReadError> {
         require(caller, Scope::Read)?;
+        self.upload_with_jobs(caller, id).await
+    }
+
+    /// The same for whoever has just sent it.
+    ///
+    /// # Errors
+    /// When it is not there for the caller, or on a fault.
+    pub async fn received(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+    ) -> Result<(Upload, Vec<Job>), ReadError> {
+        require(caller, Scope::Upload)?;
+        self.upload_with_jobs(caller, id).await
+    }
+
+    /// Another stored file with the same content, the oldest there is, if the caller
+    /// may see one.
+    ///
+    /// # Errors
+    /// On a fault.
+    pub async fn twin(&self, caller: &Caller, upload: &Upload) -> Result<Option<Twin>, ReadError> {
+        if upload.state != UploadState::Stored || !caller.has_scope(Scope::Read) {
+            return Ok(None);
+        }
+        let owner = (!caller.reaches_all()).then(|| caller.id());
+        let twin = self.db.upload_twin(upload.id, owner).await;
+        Ok(twin.context("looking for the same content")?)
+    }
+
+    async fn upload_with_jobs(
+        &self,
+        caller: &Caller,
+        id: UploadId,
+    ) -> Result<(Upload, Vec<Job>), ReadError> {
         let found = self
             .db
             .upload_get_with_jobs(id)

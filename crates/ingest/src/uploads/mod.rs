@@ -21,4 +21,5 @@ pub use gather::chunk_bytes;
 pub(crate) use holders::Holders;
 pub use look::{Offset, Page, ReadError};
 pub(crate) use room::Capacity;
+pub use room::NoRoom;
 pub use until::{Cut, until};

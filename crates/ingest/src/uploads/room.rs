@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use slipway_core::ByteCount;
-use slipway_db::{Db, Quota};
+use slipway_core::{AccountId, ByteCount};
+use slipway_db::{Db, Quota, Usage};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -56,6 +56,56 @@ impl Capacity {
     }
 }
 
+/// Why there is no room for a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// Its account has none.
+    #[error(
+        "this account has {have} of {max} bytes, and there is no room for {more} more; remove a file first"
+    )]
+    Account {
+        /// What was to be added, as far as it is known.
+        more: ByteCount,
+        /// What the account has, announced files included.
+        have: ByteCount,
+        /// What it may have.
+        max: ByteCount,
+    },
+    /// Its account has too many uploads that are not complete.
+    #[error(
+        "{open} uploads of this account are not complete, and at most {max} may be; finish or remove one first"
+    )]
+    Open {
+        /// How many there are.
+        open: u64,
+        /// How many there may be.
+        max: u64,
+    },
+    /// The store has none.
+    #[error("all files together may have {max} bytes, and this one does not fit; try again later")]
+    Store {
+        /// What the store may hold.
+        max: ByteCount,
+    },
+}
+
+impl NoRoom {
+    /// Why an account that has this much may not have an upload more.
+    pub(super) fn of_account(usage: &Usage, more: Option<ByteCount>, quota: &Quota) -> Self {
+        if usage.open >= quota.open_max {
+            return Self::Open {
+                open: usage.open,
+                max: quota.open_max,
+            };
+        }
+        Self::Account {
+            more: more.unwrap_or_default(),
+            have: usage.bytes,
+            max: quota.bytes_max,
+        }
+    }
+}
+
 impl Ingest {
     /// What an account may bring itself to.
     pub(super) fn quota(&self) -> Quota {
@@ -68,12 +118,54 @@ impl Ingest {
 
     /// Takes room in the store for a file of this size.
     pub(super) async fn take_room(&self, total: Option<ByteCount>) -> Result<(), CreateError> {
-        let max = self.settings.uploads.capacity;
-        let more = total.unwrap_or_default().to_u64();
-        if total == Some(ByteCount::ZERO) || self.capacity.take(&self.db, more, max).await? {
+        if total != Some(ByteCount::ZERO) {
+            self.take_in_store(total.unwrap_or_default().to_u64())
+                .await??;
+        }
+        Ok(())
+    }
+
+    /// Whether an account has room for one more upload, as things stand.
+    pub(super) async fn require_room(
+        &self,
+        owner: AccountId,
+        total: Option<ByteCount>,
+    ) -> Result<(), CreateError> {
+        let (usage, quota) = (self.usage(owner).await?, self.quota());
+        if quota.has_room(&usage, total) {
             Ok(())
         } else {
-            Err(CreateError::StoreFull { max })
+            Err(NoRoom::of_account(&usage, total, &quota).into())
         }
+    }
+
+    /// Whether a file still has room whose size was not announced at first: it counts
+    /// as it grows, and `more` bytes have come or been announced just now.
+    pub(super) async fn still_has_room(
+        &self,
+        owner: AccountId,
+        more: u64,
+    ) -> anyhow::Result<Result<(), NoRoom>> {
+        let (have, max) = (self.usage(owner).await?.bytes, self.quota().bytes_max);
+        if have > max {
+            let more = ByteCount::try_from(more).unwrap_or_default();
+            return Ok(Err(NoRoom::Account { more, have, max }));
+        }
+        self.take_in_store(more).await
+    }
+
+    async fn take_in_store(&self, more: u64) -> anyhow::Result<Result<(), NoRoom>> {
+        let max = self.settings.uploads.capacity;
+        let taken = self.capacity.take(&self.db, more, max).await?;
+        Ok(if taken {
+            Ok(())
+        } else {
+            Err(NoRoom::Store { max })
+        })
+    }
+
+    async fn usage(&self, owner: AccountId) -> anyhow::Result<Usage> {
+        let usage = self.db.upload_usage(owner).await;
+        usage.context("adding up the account's uploads")
     }
 }

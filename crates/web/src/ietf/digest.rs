@@ -39,6 +39,20 @@ pub(crate) fn content_digest(headers: &HeaderMap) -> Result<Option<Expected>, Ap
     Ok(None)
 }
 
+/// The SHA-256 of the whole file, as its sender announces it in `Repr-Digest`; other
+/// algorithms are ignored, as RFC 9530 section 2 allows.
+pub(crate) fn expected_file(headers: &HeaderMap) -> Result<Option<Sha256Digest>, ApiError> {
+    let members = members(headers, &REPR_DIGEST);
+    let Some((_, value)) = members.iter().find(|(key, _)| key == "sha-256") else {
+        return Ok(None);
+    };
+    let digest = byte_sequence(value).and_then(|bytes| bytes.as_slice().try_into().ok());
+    digest.map(Some).ok_or_else(|| {
+        let detail = "the header Repr-Digest cannot be read: its sha-256 is none";
+        ApiError::bad_request("digest", detail)
+    })
+}
+
 /// Whether a client asks for the digest of the whole file, in a way we can answer.
 pub(crate) fn wants_repr_digest(headers: &HeaderMap) -> bool {
     let wanted = members(headers, &WANT_REPR_DIGEST);

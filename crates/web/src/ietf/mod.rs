@@ -20,7 +20,9 @@ use time::OffsetDateTime;
 use crate::error::ApiError;
 use crate::tus::{UPLOAD_LENGTH, UPLOAD_OFFSET};
 
-pub(crate) use digest::{REPR_DIGEST, content_digest, repr_digest, wants_repr_digest};
+pub(crate) use digest::{
+    REPR_DIGEST, content_digest, expected_file, repr_digest, wants_repr_digest,
+};
 
 pub(crate) const UPLOAD_COMPLETE: HeaderName = HeaderName::from_static("upload-complete");
 pub(crate) const UPLOAD_INCOMPLETE: HeaderName = HeaderName::from_static("upload-incomplete");

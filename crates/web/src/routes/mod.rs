@@ -5,6 +5,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod pages;
+pub(crate) mod plain;
 pub(crate) mod session;
 pub(crate) mod uploads;
 

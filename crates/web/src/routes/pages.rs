@@ -36,7 +36,11 @@ pub(crate) async fn upload(
     upload: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let (upload, jobs) = state.ingest.upload(&caller, id(&upload)?).await?;
-    page(StatusCode::OK, &UploadPage::new(&caller, upload, jobs))
+    let twin = state.ingest.twin(&caller, &upload).await?;
+    page(
+        StatusCode::OK,
+        &UploadPage::new(&caller, upload, twin, jobs),
+    )
 }
 
 /// What a link to the sign-in page may carry.

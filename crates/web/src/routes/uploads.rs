@@ -42,12 +42,9 @@ pub(crate) async fn one(
     upload: web::Path<String>,
 ) -> Result<web::Json<UploadJson>, ApiError> {
     let (upload, jobs) = state.ingest.upload(&caller, id(&upload)?).await?;
-    Ok(web::Json(UploadJson::new(
-        upload,
-        jobs,
-        &caller,
-        &state.keys,
-    )))
+    let twin = state.ingest.twin(&caller, &upload).await?;
+    let json = UploadJson::new(upload, jobs, &caller, &state.keys);
+    Ok(web::Json(json.with_twin(twin)))
 }
 
 /// `DELETE /api/v1/uploads/{id}`

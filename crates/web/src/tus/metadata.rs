@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use slipway_core::Sha256Digest;
+
 use crate::error::ApiError;
 
 /// The `Upload-Metadata` header.
@@ -18,6 +20,8 @@ pub(crate) struct Metadata {
     pub(crate) name: Option<String>,
     /// Its value `filetype`, or `type`.
     pub(crate) media_type: Option<String>,
+    /// Its value `sha256`: what the whole file must hash to.
+    pub(crate) sha256: Option<Sha256Digest>,
 }
 
 impl Metadata {
@@ -47,12 +51,28 @@ impl Metadata {
                 "filename" => metadata.name = text(),
                 "filetype" => metadata.media_type = text(),
                 "name" if metadata.name.is_none() => metadata.name = text(),
+                "sha256" => metadata.sha256 = Some(sha256(&value)?),
                 "type" if metadata.media_type.is_none() => metadata.media_type = text(),
                 _ => {}
             }
         }
         Ok(metadata)
     }
+}
+
+/// A hash as 64 hexadecimal digits, which is how tools print it.
+fn sha256(value: &[u8]) -> Result<Sha256Digest, ApiError> {
+    let invalid = || invalid_metadata("its sha256 is not 64 hexadecimal digits");
+    let nibble = |digit: &u8| {
+        char::from(*digit)
+            .to_digit(16)
+            .and_then(|it| u8::try_from(it).ok())
+    };
+    let nibbles: Option<Vec<u8>> = value.iter().map(nibble).collect();
+    let nibbles = nibbles.filter(|nibbles| nibbles.len() == 64);
+    let nibbles = nibbles.ok_or_else(invalid)?;
+    let bytes: Vec<u8> = nibbles.chunks(2).map(|two| two[0] << 4 | two[1]).collect();
+    bytes.as_slice().try_into().or(Err(invalid()))
 }
 
 fn invalid_metadata(reason: &str) -> ApiError {
@@ -97,6 +117,19 @@ mod tests {
     fn what_cannot_be_read_is_refused() {
         for text in ["filename !!", "a YQ==,a YQ==", "filename YQ", "a YQ== YQ=="] {
             assert_eq!(parse(text), Err("upload_metadata"));
+        }
+    }
+
+    #[test]
+    fn a_hash_is_read_as_tools_print_it() {
+        let hex = "00FF".repeat(16);
+        let text = format!("sha256 {}", STANDARD.encode(&hex));
+        let digest = parse(&text).unwrap().sha256.unwrap();
+        assert_eq!(digest.to_string(), hex.to_lowercase());
+
+        for value in ["", "00ff", &"0g".repeat(32), &"00".repeat(33)] {
+            let text = format!("sha256 {}", STANDARD.encode(value));
+            assert_eq!(parse(&text), Err("upload_metadata"), "{value}");
         }
     }
 

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::error::ApiError;
 use crate::ietf::{
-    Dialect, INTEROP_VERSION, REPR_DIGEST, UPLOAD_LIMIT, inconsistent_length, limit, repr_digest,
-    wants_repr_digest,
+    Dialect, INTEROP_VERSION, REPR_DIGEST, UPLOAD_LIMIT, expected_file, inconsistent_length, limit,
+    repr_digest, wants_repr_digest,
 };
 use crate::tus::{UPLOAD_LENGTH, UPLOAD_OFFSET};
 use crate::wire::key_url;
@@ -42,6 +42,7 @@ pub(super) async fn create(
         total: creation.length,
         explicit_end: true,
         concat: None,
+        expected: expected_file(request.headers())?,
     };
     let upload = state
         .ingest

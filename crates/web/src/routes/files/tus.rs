@@ -31,6 +31,7 @@ pub(super) async fn create(request: &HttpRequest, state: &AppState, body: web::P
         total: announced.length,
         explicit_end: false,
         concat: announced.concat.map(|concat| concat.raw().to_owned()),
+        expected: announced.metadata.sha256,
     };
     if announced.body.is_some() {
         require_staying(state)?;
