@@ -96,16 +96,22 @@ test('the keyboard reaches the file chooser and the list', { timeout: 90_000 }, 
   await context.close();
 });
 
-test('without script the list is there and the terminal way is shown', { timeout: 90_000 }, async () => {
+test('without script a form sends files, and the terminal way is shown', { timeout: 90_000 }, async () => {
   const { context, page } = await openWindow(browser, { javaScriptEnabled: false, storageState: signedIn });
+  const file = (name, text) => ({ name, mimeType: 'text/plain', buffer: Buffer.from(text) });
 
   await page.goto(bed.url);
-
   // By selector: a search by text passes over what is inside <noscript>.
   await page.locator('noscript h2').waitFor();
-  assert.match(await page.locator('noscript pre').innerText(), /curl -X PATCH/);
-  await page.getByRole('link', { name: 'first.csv', exact: true }).waitFor();
+  assert.match(await page.locator('noscript pre').innerText(), /curl -T/);
   assert.equal(await page.locator('[data-drop]').isVisible(), false);
+  await page.locator('#plain-files').setInputFiles([file('plain one.txt', 'one'), file('näïve "two".txt', 'two')]);
+  await page.locator('noscript form button').click();
+
+  await page.getByRole('link', { name: 'plain one.txt', exact: true }).waitFor();
+  await page.getByRole('link', { name: 'näïve "two".txt', exact: true }).waitFor();
+  await page.getByRole('link', { name: 'first.csv', exact: true }).waitFor();
+  assert.equal(new URL(page.url()).pathname, '/');
   await context.close();
 });
 
