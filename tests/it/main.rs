@@ -3,6 +3,7 @@
 
 mod access;
 mod commands;
+mod concat;
 mod downloads;
 mod draft;
 mod faults;

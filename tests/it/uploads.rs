@@ -8,8 +8,8 @@ use slipway_tests::{CHUNK_TYPE, Site, Tus, Who, pieces, random_bytes, sha256};
 use crate::{eventually, metadata, settled};
 
 /// What is spoken beyond the core of tus.
-const EXTENSIONS: &str =
-    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+const EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,\
+     expiration,checksum,termination,concatenation,concatenation-unfinished";
 
 pub(crate) struct App {
     pub(crate) site: Site,

@@ -10,6 +10,8 @@ words! {
     JobKind("job kind") {
         /// Reads a stored file back, proves its SHA-256 and says what is in it.
         Inspect = "inspect",
+        /// Puts a file together from others.
+        Assemble = "assemble",
     }
 }
 

@@ -77,6 +77,11 @@ pub enum Settlement {
         /// For a person.
         message: String,
     },
+    /// It is done, and there is nothing to note about the file.
+    Done {
+        /// For a person.
+        message: String,
+    },
     /// The file cannot be trusted: the upload has failed.
     UploadFailed {
         /// For a person.
@@ -120,6 +125,8 @@ impl Db {
                 let id: Option<Uuid> = jobs::table
                     .filter(free.or(silent.assume_not_null()))
                     .filter(jobs::attempt.lt(jobs::attempts_max))
+                    // What a newer release knows is left to its workers.
+                    .filter(jobs::kind.eq_any(JobKind::ALL.iter().map(|kind| kind.as_str())))
                     .order(jobs::run_after)
                     .select(jobs::id)
                     .for_update()
@@ -306,7 +313,9 @@ fn settle_in_txn(
         None => return Ok(None),
     };
     let (state, message, run_after, attempts_max) = match settlement {
-        Settlement::Inspected { message, .. } => (JobState::Done, Some(message), now, attempts_max),
+        Settlement::Inspected { message, .. } | Settlement::Done { message } => {
+            (JobState::Done, Some(message), now, attempts_max)
+        }
         Settlement::UploadFailed { message } | Settlement::Refused { message } => {
             (JobState::Refused, Some(message), now, attempts_max)
         }
@@ -362,7 +371,8 @@ fn mark_upload_in_txn(
                 uploads::seq.eq(uploads::seq + 1),
             ))
             .execute(connection)?,
-        Settlement::Refused { .. }
+        Settlement::Done { .. }
+        | Settlement::Refused { .. }
         | Settlement::Broke { .. }
         | Settlement::Cancelled
         | Settlement::Released => 0,

@@ -100,17 +100,18 @@ impl JobRow {
     }
 }
 
-/// Enqueues the inspection of a file that has just become whole.
-pub(crate) fn enqueue_inspection_in_txn(
+/// Enqueues work on a file.
+pub(crate) fn enqueue_in_txn(
     connection: &mut PgConnection,
-    upload: UploadId,
+    upload: Uuid,
+    kind: JobKind,
 ) -> QueryResult<JobId> {
     let id = JobId::new();
     diesel::insert_into(jobs::table)
         .values((
             jobs::id.eq(id.to_uuid()),
-            jobs::upload_id.eq(upload.to_uuid()),
-            jobs::kind.eq(JobKind::Inspect.as_str()),
+            jobs::upload_id.eq(upload),
+            jobs::kind.eq(kind.as_str()),
         ))
         .execute(connection)?;
     Ok(id)

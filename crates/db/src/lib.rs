@@ -17,6 +17,7 @@
 mod accounts;
 mod budget;
 mod chunks;
+mod concat;
 mod connect;
 mod doorbell;
 mod error;
@@ -48,6 +49,7 @@ use slipway_config::{ApprovedDatabase, DatabaseSettings, Refusal};
 pub use accounts::{Account, NewAccount};
 pub use budget::{Budget, Limits};
 pub use chunks::Chunk;
+pub use concat::{FinalCreated, Part};
 pub use connect::{ConnectError, admission, look};
 pub use doorbell::{Changes, Doorbell};
 pub use error::DbError;

@@ -18,7 +18,7 @@ use crate::error::broken;
 use crate::gate::at_one_moment_in_txn;
 use crate::jobs::JobRow;
 use crate::schema::{accounts, jobs, uploads};
-use crate::uploads::UploadRow;
+use crate::uploads::{UploadRow, is_no_part};
 use crate::{Db, DbError, Job, Upload};
 
 /// Lines of a list that a viewer of an account gets.
@@ -203,6 +203,7 @@ fn account_in_txn(
     let rows: Vec<UploadRow> = uploads::table
         .filter(uploads::owner_id.eq(id.to_uuid()))
         .filter(uploads::removed_at.is_null())
+        .filter(is_no_part())
         .order(uploads::id.desc())
         .limit(LIST_MAX)
         .select(UploadRow::as_select())

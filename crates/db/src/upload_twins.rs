@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::schema::uploads;
+use crate::uploads::is_no_part;
 use crate::{Db, DbError};
 
 /// Another upload with the same content.
@@ -47,6 +48,7 @@ impl Db {
                 .filter(uploads::sha256.eq(sha256))
                 .filter(uploads::state.eq(UploadState::Stored.as_str()))
                 .filter(uploads::removed_at.is_null())
+                .filter(is_no_part())
                 .filter(uploads::id.ne(id.to_uuid()))
                 .order(uploads::id)
                 .select((uploads::id, uploads::name, uploads::created_at))

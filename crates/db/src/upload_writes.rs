@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
 use slipway_core::{AccountId, ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
@@ -13,16 +14,28 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::chunks::{delete_ahead_in_txn, insert_in_txn};
+use crate::concat::follow_up_in_txn;
 use crate::error::word;
-use crate::jobs::enqueue_inspection_in_txn;
 use crate::schema::uploads;
-use crate::uploads::{UploadRow, bytes, digest, touch_account_in_txn};
+use crate::uploads::{PARTIAL, UploadRow, bytes, digest, touch_account_in_txn};
 use crate::{Chunk, Db, DbError, Upload};
 
 diesel::define_sql_function! {
     /// The first of the two that is there.
     fn coalesce(x: Nullable<BigInt>, y: Nullable<BigInt>) -> Nullable<BigInt>;
 }
+
+/// Writer, stored and total bytes, hash, store, owner and announced hash of a file
+/// that is put together.
+type Assembled = (
+    i64,
+    i64,
+    Option<i64>,
+    Option<Vec<u8>>,
+    String,
+    Uuid,
+    Option<Vec<u8>>,
+);
 
 /// Leave to advance one upload, until a newer connection claims it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +46,7 @@ pub struct Claim {
     total: Option<ByteCount>,
     rate: Option<u64>,
     store: StoreKind,
+    state: UploadState,
     expires_at: OffsetDateTime,
     owner: AccountId,
     expected: Option<Sha256Digest>,
@@ -175,6 +189,12 @@ impl Db {
                         .filter(uploads::removed_at.is_null())
                         .filter(uploads::expires_at.gt(now))
                         .filter(uploads::stored_bytes.eq(bid.from.to_i64()))
+                        // What is put together from others takes no bytes.
+                        .filter(
+                            uploads::concat
+                                .is_null()
+                                .or(uploads::concat.eq(PARTIAL).assume_not_null()),
+                        )
                         .filter(
                             uploads::total_bytes
                                 .is_null()
@@ -209,21 +229,14 @@ impl Db {
                         total,
                         rate: rate.map(i64::unsigned_abs),
                         store: word(&store)?,
+                        state: UploadState::Receiving,
                         expires_at: now + expires_after,
                         owner: AccountId::from_uuid(owner),
                         expected: digest(expected)?,
                     };
                     return Ok(Claimed::Yes(claim, hash_state));
                 }
-                let found = uploads::table
-                    .find(id.to_uuid())
-                    .select(UploadRow::as_select())
-                    .first(connection)
-                    .optional()?;
-                match found {
-                    Some(row) => Ok(Claimed::No(Box::new(row.into_upload()?))),
-                    None => Ok(Claimed::Missing),
-                }
+                unclaimed_in_txn(connection, id)
             })
             .await?;
         if let Claimed::Yes(claim, _) = &claimed
@@ -235,6 +248,56 @@ impl Db {
         Ok(claimed)
     }
 
+    /// Claims a file that is to be put together, for the worker that does so; and
+    /// the hash of the bytes it has, not yet finished. `None` if there is nothing to
+    /// put together.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn upload_claim_assembly(
+        &self,
+        id: UploadId,
+    ) -> Result<Option<(Claim, Option<Vec<u8>>)>, DbError> {
+        self.run("claiming a concatenation", move |connection| {
+            let claimed = diesel::update(
+                uploads::table
+                    .find(id.to_uuid())
+                    .filter(uploads::state.eq(UploadState::Verifying.as_str()))
+                    .filter(uploads::removed_at.is_null()),
+            )
+            .set(uploads::writer.eq(uploads::writer + 1))
+            .returning((
+                uploads::writer,
+                uploads::stored_bytes,
+                uploads::total_bytes,
+                uploads::hash_state,
+                uploads::store,
+                uploads::owner_id,
+                uploads::expected_sha256,
+            ))
+            .get_result::<Assembled>(connection)
+            .optional()?;
+            let Some((writer, stored, total, hash_state, store, owner, expected)) = claimed else {
+                return Ok(None);
+            };
+            delete_ahead_in_txn(connection, id, stored)?;
+            let claim = Claim {
+                id,
+                writer,
+                stored: bytes(stored)?,
+                total: total.map(bytes).transpose()?,
+                rate: None,
+                store: word(&store)?,
+                state: UploadState::Verifying,
+                expires_at: OffsetDateTime::now_utc(),
+                owner: AccountId::from_uuid(owner),
+                expected: digest(expected)?,
+            };
+            Ok(Some((claim, hash_state)))
+        })
+        .await
+    }
+
     /// Moves the upload, and stores the bytes that the database keeps, in one
     /// transaction; at its end it is stored and its inspection enqueued.
     ///
@@ -244,7 +307,7 @@ impl Db {
     pub async fn upload_advance(&self, claim: Claim, step: Advance) -> Result<Advanced, DbError> {
         let outcome = self
             .run("advancing an upload", move |connection| {
-                let Some(owner) = advance_in_txn(connection, &claim, &step)? else {
+                let Some((owner, concat)) = advance_in_txn(connection, &claim, &step)? else {
                     return Ok(None);
                 };
                 if let Some(chunk) = &step.chunk {
@@ -252,8 +315,8 @@ impl Db {
                 }
                 let mut changed = vec![Topic::Upload(claim.id)];
                 if step.whole.is_some() {
-                    let job = enqueue_inspection_in_txn(connection, claim.id)?;
-                    changed.push(Topic::Job(job));
+                    let (id, concat) = (claim.id.to_uuid(), concat.as_deref());
+                    changed.extend(follow_up_in_txn(connection, id, concat)?);
                     changed.push(touch_account_in_txn(connection, owner)?);
                 }
                 Ok(Some((
@@ -273,19 +336,33 @@ impl Db {
     }
 }
 
-/// Moves the row; `None` when the claim no longer holds, else the owner.
+/// The upload that could not be claimed.
+fn unclaimed_in_txn(connection: &mut PgConnection, id: UploadId) -> QueryResult<Claimed> {
+    let found = uploads::table
+        .find(id.to_uuid())
+        .select(UploadRow::as_select())
+        .first(connection)
+        .optional()?;
+    match found {
+        Some(row) => Ok(Claimed::No(Box::new(row.into_upload()?))),
+        None => Ok(Claimed::Missing),
+    }
+}
+
+/// Moves the row; `None` when the claim no longer holds, else the owner and the part
+/// in a concatenation.
 fn advance_in_txn(
     connection: &mut PgConnection,
     claim: &Claim,
     step: &Advance,
-) -> QueryResult<Option<Uuid>> {
+) -> QueryResult<Option<(Uuid, Option<String>)>> {
     // The WHERE clause is the lock: of two connections with the same bytes only
     // the newer claim still matches a row.
     let mine = uploads::table
         .find(claim.id.to_uuid())
         .filter(uploads::writer.eq(claim.writer))
         .filter(uploads::stored_bytes.eq(claim.stored.to_i64()))
-        .filter(uploads::state.eq(UploadState::Receiving.as_str()))
+        .filter(uploads::state.eq(claim.state.as_str()))
         .filter(uploads::removed_at.is_null());
     let moved = match &step.whole {
         None => diesel::update(mine)
@@ -295,7 +372,7 @@ fn advance_in_txn(
                 uploads::rate.eq(step.rate.and_then(|rate| i64::try_from(rate).ok())),
                 uploads::seq.eq(uploads::seq + 1),
             ))
-            .returning(uploads::owner_id)
+            .returning((uploads::owner_id, uploads::concat))
             .get_result(connection),
         Some(sha256) => diesel::update(mine)
             .set((
@@ -306,10 +383,11 @@ fn advance_in_txn(
                 uploads::hash_state.eq(None::<Vec<u8>>),
                 uploads::rate.eq(None::<i64>),
                 uploads::finished_at.eq(OffsetDateTime::now_utc()),
-                uploads::expires_at.eq(None::<OffsetDateTime>),
+                // Of a part the time goes on.
+                uploads::expires_at.eq(case_when(uploads::concat.eq(PARTIAL), uploads::expires_at)),
                 uploads::seq.eq(uploads::seq + 1),
             ))
-            .returning(uploads::owner_id)
+            .returning((uploads::owner_id, uploads::concat))
             .get_result(connection),
     };
     moved.optional()

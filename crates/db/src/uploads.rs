@@ -6,15 +6,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use diesel::prelude::*;
-use slipway_core::{
-    AccountId, ByteCount, JobId, Sha256Digest, StoreKind, Topic, UploadId, UploadState,
-};
+use slipway_core::{AccountId, ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::concat::follow_up_in_txn;
 use crate::error::{broken, word};
 use crate::gate::at_one_moment_in_txn;
-use crate::jobs::{enqueue_inspection_in_txn, jobs_of_in_txn};
+use crate::jobs::jobs_of_in_txn;
 use crate::schema::{accounts, uploads};
 use crate::upload_room::usage_in_txn;
 use crate::{Db, DbError, Job, Quota, Usage};
@@ -79,6 +78,14 @@ impl Upload {
 /// Whether an upload of this part in a concatenation is put together from others.
 pub fn is_final(concat: Option<&str>) -> bool {
     concat.is_some_and(|text| text != PARTIAL)
+}
+
+/// True of all but what is there to become part of another file: nobody's business
+/// but its sender's.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(crate) fn is_no_part() -> _ {
+    let part: &'static str = PARTIAL;
+    uploads::concat.is_distinct_from(part)
 }
 
 /// What a part is announced as.
@@ -198,6 +205,39 @@ pub(crate) fn touch_account_in_txn(connection: &mut PgConnection, id: Uuid) -> Q
     Ok(Topic::Account(AccountId::from_uuid(id)))
 }
 
+/// Inserts the row of an upload.
+pub(crate) fn insert_in_txn(connection: &mut PgConnection, new: &NewUpload) -> QueryResult<Upload> {
+    let now = OffsetDateTime::now_utc();
+    let whole = new.whole.is_some();
+    let state = if whole {
+        UploadState::Stored
+    } else {
+        UploadState::Receiving
+    };
+    // A part waits for the file it becomes part of, whole or not.
+    let waits = !whole || new.concat.as_deref() == Some(PARTIAL);
+    diesel::insert_into(uploads::table)
+        .values((
+            uploads::id.eq(new.id.to_uuid()),
+            uploads::owner_id.eq(new.owner.to_uuid()),
+            uploads::name.eq(&new.name),
+            uploads::media_type.eq(&new.media_type),
+            uploads::metadata.eq(&new.metadata),
+            uploads::state.eq(state.as_str()),
+            uploads::store.eq(new.store.as_str()),
+            uploads::total_bytes.eq(new.total.map(ByteCount::to_i64)),
+            uploads::explicit_end.eq(new.explicit_end),
+            uploads::concat.eq(&new.concat),
+            uploads::expected_sha256.eq(new.expected.map(|digest| digest.as_bytes().to_vec())),
+            uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
+            uploads::finished_at.eq(whole.then_some(now)),
+            uploads::expires_at.eq(waits.then(|| now + new.expires_after)),
+        ))
+        .returning(UploadRow::as_returning())
+        .get_result(connection)?
+        .into_upload()
+}
+
 impl Db {
     /// Announces an upload, if its owner has room for it. One without bytes is
     /// stored at once and inspected.
@@ -214,38 +254,11 @@ impl Db {
                 if !new.quota.has_room(&usage, new.total) {
                     return Ok((Created::OverQuota(usage), vec![]));
                 }
-                let now = OffsetDateTime::now_utc();
-                let whole = new.whole.is_some();
-                let state = if whole {
-                    UploadState::Stored
-                } else {
-                    UploadState::Receiving
-                };
-                let upload = diesel::insert_into(uploads::table)
-                    .values((
-                        uploads::id.eq(new.id.to_uuid()),
-                        uploads::owner_id.eq(new.owner.to_uuid()),
-                        uploads::name.eq(new.name),
-                        uploads::media_type.eq(new.media_type),
-                        uploads::metadata.eq(new.metadata),
-                        uploads::state.eq(state.as_str()),
-                        uploads::store.eq(new.store.as_str()),
-                        uploads::total_bytes.eq(new.total.map(ByteCount::to_i64)),
-                        uploads::explicit_end.eq(new.explicit_end),
-                        uploads::concat.eq(new.concat),
-                        uploads::expected_sha256
-                            .eq(new.expected.map(|digest| digest.as_bytes().to_vec())),
-                        uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
-                        uploads::finished_at.eq(whole.then_some(now)),
-                        uploads::expires_at.eq((!whole).then(|| now + new.expires_after)),
-                    ))
-                    .returning(UploadRow::as_returning())
-                    .get_result(connection)?
-                    .into_upload()?;
+                let upload = insert_in_txn(connection, &new)?;
                 let mut changed = vec![Topic::Upload(upload.id)];
-                if whole {
-                    let job: JobId = enqueue_inspection_in_txn(connection, upload.id)?;
-                    changed.push(Topic::Job(job));
+                if new.whole.is_some() {
+                    let (id, concat) = (upload.id.to_uuid(), upload.concat.as_deref());
+                    changed.extend(follow_up_in_txn(connection, id, concat)?);
                 }
                 changed.push(account);
                 Ok((Created::Yes(Box::new(upload)), changed))
@@ -315,6 +328,7 @@ impl Db {
                 .filter(uploads::owner_id.eq(owner.to_uuid()))
                 .filter(uploads::id.lt(before))
                 .filter(uploads::removed_at.is_null())
+                .filter(is_no_part())
                 .order(uploads::id.desc())
                 .limit(limit.into())
                 .select(UploadRow::as_select())

@@ -237,6 +237,7 @@ impl From<CreateError> for ApiError {
             }
             CreateError::NoRoom(why) => why.into(),
             CreateError::WrongFile { .. } => Self::wrong_file(detail),
+            CreateError::NoSuchPart => Self::bad_request("upload_concat", detail),
             CreateError::Fault(fault) => Self::fault("the upload could not be created", fault),
         }
     }

@@ -270,6 +270,7 @@ impl From<Job> for JobView {
             kind: job.kind.as_str(),
             kind_text: match job.kind {
                 JobKind::Inspect => "Inspection",
+                JobKind::Assemble => "Assembly",
             },
             state: job.state.as_str(),
             state_text: match job.state {

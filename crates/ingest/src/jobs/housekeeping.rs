@@ -51,6 +51,10 @@ async fn tidy_up(ingest: &Ingest, slow: bool) -> anyhow::Result<()> {
     if expired > 0 {
         tracing::info!(expired, "{expired} unfinished uploads expired");
     }
+    let parts = ingest.db.upload_parts_expire().await?;
+    if parts > 0 {
+        tracing::info!(parts, "{parts} parts of concatenations removed");
+    }
     for kind in StoreKind::ALL {
         let store = ingest.stores.of(*kind);
         for _ in 0..SWEEPS_A_ROUND {

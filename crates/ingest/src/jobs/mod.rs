@@ -4,6 +4,7 @@
 //! it is to the same reporter; it never claims, settles or retries itself.
 
 mod ask;
+mod assemble;
 mod housekeeping;
 mod inspect;
 mod reporter;

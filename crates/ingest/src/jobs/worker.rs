@@ -13,7 +13,7 @@ use slipway_db::{LeasedJob, Settlement};
 use tokio::sync::watch;
 
 use super::reporter::{Interrupted, LEASE, Reporter};
-use super::{housekeeping, inspect};
+use super::{assemble, housekeeping, inspect};
 use crate::Ingest;
 
 /// How often to look for jobs that another process has enqueued.
@@ -86,6 +86,7 @@ async fn attempt(ingest: &Ingest, leased: LeasedJob, stop: watch::Receiver<bool>
     let mut reporter = Reporter::new(ingest.db.clone(), lease, stop, time_limit);
     let doing = async {
         match leased.kind {
+            JobKind::Assemble => assemble::run(ingest, leased.upload, &mut reporter).await,
             JobKind::Inspect => {
                 inspect::run(ingest, leased.upload, leased.checkpoint, &mut reporter).await
             }

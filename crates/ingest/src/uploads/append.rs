@@ -179,7 +179,7 @@ impl Ingest {
 
     /// The hash of the stored bytes: as it was put aside, or, if that cannot be
     /// understood, of the bytes themselves.
-    async fn checksum_so_far(
+    pub(crate) async fn checksum_so_far(
         &self,
         claim: &Claim,
         saved: Option<&[u8]>,

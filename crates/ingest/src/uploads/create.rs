@@ -56,6 +56,9 @@ pub enum CreateError {
         /// What was announced.
         expected: Sha256Digest,
     },
+    /// It is to be put together from what is no part, or not the caller's.
+    #[error("a part is none of your uploads announced as parts, or it can never be whole")]
+    NoSuchPart,
     /// Something broke on our side.
     #[error("the upload could not be created")]
     Fault(#[from] anyhow::Error),

@@ -3,6 +3,7 @@
 //! It never holds a database connection while bytes are on their way.
 
 mod append;
+mod concat;
 mod content;
 mod continuation;
 mod create;

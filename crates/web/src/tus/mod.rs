@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use crate::error::ApiError;
 
 pub(crate) use checksum::TUS_CHECKSUM_ALGORITHMS;
-pub(crate) use concat::Concat;
+pub(crate) use concat::{Concat, invalid as invalid_concat};
 pub(crate) use metadata::Metadata;
 
 /// The one version that is spoken.
@@ -24,8 +24,8 @@ pub(crate) const TUS_VERSION: &str = "1.0.0";
 /// What is spoken beyond the core. `checksum-trailer` is not: actix-http reads the
 /// trailers of a chunked body to find its end and throws them away
 /// (`ChunkedState::Trailer` in `h1/chunked.rs` of its 3.20).
-pub(crate) const TUS_EXTENSIONS: &str =
-    "creation,creation-with-upload,creation-defer-length,expiration,checksum,termination";
+pub(crate) const TUS_EXTENSIONS: &str = "creation,creation-with-upload,creation-defer-length,\
+     expiration,checksum,termination,concatenation,concatenation-unfinished";
 
 pub(crate) const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
 pub(crate) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");

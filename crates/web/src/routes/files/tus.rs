@@ -3,13 +3,14 @@
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use slipway_core::UploadState;
-use slipway_ingest::{Continuation, Ending, Landed, NewFile, Offset, Upload};
+use slipway_ingest::{Caller, Continuation, Ending, Landed, NewFile, Offset, Upload};
 
 use super::{Answer, AppState, caller, maybe, opened, require_staying, take_in};
 use crate::error::ApiError;
 use crate::tus::{
-    Body, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES, UPLOAD_LENGTH, UPLOAD_METADATA,
-    UPLOAD_OFFSET, announcement, chunk_start, date, require_version,
+    Body, Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES, UPLOAD_LENGTH,
+    UPLOAD_METADATA, UPLOAD_OFFSET, announcement, chunk_start, date, invalid_concat,
+    require_version,
 };
 use crate::wire::key_url;
 
@@ -18,21 +19,21 @@ pub(super) async fn create(request: &HttpRequest, state: &AppState, body: web::P
     require_version(request.headers())?;
     let caller = caller(request).await?;
     let announced = announcement(request.headers())?;
-    if announced.concat.is_some() {
-        return Err(ApiError::bad_request(
-            "upload_concat",
-            "concatenation is not spoken here",
-        ));
-    }
     let file = NewFile {
         name: announced.metadata.name.unwrap_or_default(),
         media_type: announced.metadata.media_type,
         metadata: announced.metadata.raw,
         total: announced.length,
         explicit_end: false,
-        concat: announced.concat.map(|concat| concat.raw().to_owned()),
+        concat: announced
+            .concat
+            .as_ref()
+            .map(|concat| concat.raw().to_owned()),
         expected: announced.metadata.sha256,
     };
+    if let Some(Concat::Final { keys, .. }) = announced.concat {
+        return create_final(state, &caller, file, keys).await;
+    }
     if announced.body.is_some() {
         require_staying(state)?;
     }
@@ -51,6 +52,22 @@ pub(super) async fn create(request: &HttpRequest, state: &AppState, body: web::P
         .insert_header((header::LOCATION, place))
         .insert_header((UPLOAD_OFFSET, stored.to_string()));
     maybe(&mut response, UPLOAD_EXPIRES, expires_at.map(date));
+    Ok(response.finish())
+}
+
+/// `POST /files/` of a file that is put together from others.
+async fn create_final(
+    state: &AppState,
+    caller: &Caller,
+    file: NewFile,
+    keys: Vec<String>,
+) -> Answer {
+    let parts: Option<Vec<_>> = keys.iter().map(|key| state.keys.check(key)).collect();
+    let parts = parts.ok_or_else(|| invalid_concat("an address is not one of an upload here"))?;
+    let upload = state.ingest.create_final(caller, file, parts).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header((header::LOCATION, key_url(&state.keys, upload.id)));
+    maybe(&mut response, UPLOAD_EXPIRES, upload.expires_at.map(date));
     Ok(response.finish())
 }
 
