@@ -115,6 +115,16 @@ test('without script a form sends files, and the terminal way is shown', { timeo
   await context.close();
 });
 
+test('a page points to another file with the same content', { timeout: 90_000 }, async () => {
+  const { context, page } = await visit(PAGES[1]);
+
+  await page.locator('[data-twin] a').click();
+
+  await page.locator('[data-twin] a', { hasText: 'first.csv' }).waitFor();
+  assert.notEqual(new URL(page.url()).pathname, uploadPath);
+  await context.close();
+});
+
 test('signing out ends what the page may see', { timeout: 90_000 }, async () => {
   const { context, page } = await visit(PAGES[0]);
 

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use slipway_tests::{Site, Tus, Who, random_bytes, sha256};
+use slipway_tests::{Site, Storage, Tus, Who, random_bytes, sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::settled;
 
@@ -127,5 +129,53 @@ async fn uploads_share_the_memory_there_is_and_all_arrive() -> Result<()> {
         let json = settled(&site, &who, upload.id()).await?;
         assert_eq!(json["sha256"], expected.as_str());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_the_disk_cannot_hold_is_not_begun() -> Result<()> {
+    let storage = Storage::of("disk")?;
+    let mut settings = storage.settings();
+    let most = i64::MAX.to_string();
+    settings.extend([
+        ("SLIPWAY__UPLOADS__BYTES_MAX", most.as_str()),
+        ("SLIPWAY__UPLOADS__CAPACITY_BYTES", most.as_str()),
+        ("SLIPWAY__UPLOADS__ACCOUNT_BYTES_MAX", most.as_str()),
+    ]);
+    let site = Site::start_with(&settings)?;
+    let who = site.who("dev@example.com", "member")?;
+
+    // No disk holds an exbibyte.
+    let refused = refusal(announce(&site, &who, 1 << 60).await?).await?;
+
+    assert_eq!(refused, (507, "store_full".to_owned()));
+    assert_eq!(announce(&site, &who, 1000).await?.status(), 201);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused_and_others_are_served() -> Result<()> {
+    let site = Site::start()?;
+    for (line, lines) in [
+        ("X-Long: ".to_owned() + &"x".repeat(200_000), 1),
+        ("X-Many: x".to_owned(), 200),
+    ] {
+        let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
+        socket
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
+            .await?;
+        // The server may refuse and close before it has all of it.
+        let _unsent = socket
+            .write_all(format!("{line}\r\n").repeat(lines).as_bytes())
+            .await;
+        let _unsent = socket.write_all(b"\r\n").await;
+
+        let mut answer = [0; 12];
+        socket.read_exact(&mut answer).await?;
+
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{lines}: {answer}");
+    }
+    assert!(site.answer("/healthz")?.starts_with("HTTP/1.1 200"));
     Ok(())
 }

@@ -63,7 +63,7 @@ pub use sessions::SessionLimits;
 pub use stamp::{AdoptError, Scrubbed, adopt};
 pub use tokens::{ApiToken, TokenGrant};
 pub use upload_ends::Taken;
-pub use upload_room::{Quota, Usage};
+pub use upload_room::{Holdings, Quota, Usage};
 pub use upload_twins::Twin;
 pub use upload_writes::{Advance, Advanced, Bid, Claim, Claimed};
 pub use uploads::{Created, NewUpload, Upload, is_final};

@@ -32,8 +32,21 @@ pub struct Quota {
     pub open_max: u64,
 }
 
-/// What an announced upload takes up of its quota.
+/// What all uploads together take up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holdings {
+    /// Bytes, arrived or announced.
+    pub bytes: ByteCount,
+    /// Those of them that have not arrived.
+    pub awaited: u64,
+}
+
+/// Bytes that arrived or were announced.
 const HELD: &str = "coalesce(sum(coalesce(total_bytes, stored_bytes)), 0)::bigint";
+
+/// Bytes that were announced and have not arrived.
+const AWAITED: &str =
+    "coalesce(sum(total_bytes - stored_bytes) FILTER (WHERE state = 'receiving'), 0)::bigint";
 
 /// What an account takes up. Exact only while the caller holds the account's row:
 /// whoever announces an upload takes it first.
@@ -79,14 +92,17 @@ impl Db {
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn upload_bytes_held(&self) -> Result<ByteCount, DbError> {
+    pub async fn upload_holdings(&self) -> Result<Holdings, DbError> {
         self.run("adding up all uploads", |connection| {
-            let held = uploads::table
+            let (held, awaited): (i64, i64) = uploads::table
                 .filter(uploads::removed_at.is_null())
                 .filter(uploads::state.ne(UploadState::Expired.as_str()))
-                .select(sql::<BigInt>(HELD))
+                .select((sql::<BigInt>(HELD), sql::<BigInt>(AWAITED)))
                 .first(connection)?;
-            bytes(held)
+            Ok(Holdings {
+                bytes: bytes(held)?,
+                awaited: awaited.unsigned_abs(),
+            })
         })
         .await
     }

@@ -51,6 +51,7 @@
  * @property {string | null} sha256
  * @property {string} created_at
  * @property {string} [key_url]
+ * @property {{id: string, name: string, created_at: string}} [duplicate_of]
  */
 
 /** @typedef {{uploads: UploadJson[], next_cursor: string | null}} UploadListJson */

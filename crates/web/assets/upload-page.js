@@ -2,7 +2,7 @@
 //
 // Shows and removes; never sends bytes (the list page does, and keeps doing so in its own tab).
 
-import { removeUpload, signedIn } from './api.js';
+import { readUpload, removeUpload, signedIn } from './api.js';
 import { percent, showName } from './format.js';
 import { announce, confirm, need, notify, showLive } from './frame.js';
 import { FINAL_STATES } from './live-state.js';
@@ -70,8 +70,22 @@ export class UploadPage {
     }
     this.quarter = quarter;
     if (before === this.upload.state) return;
-    if (this.upload.state === 'stored') announce(`${name} is stored.`);
+    if (this.upload.state === 'stored') {
+      announce(`${name} is stored.`);
+      void this.#showTwin();
+    }
     if (this.upload.state === 'failed') announce(`${name} failed.`);
+  }
+
+  /** Points to another file with the same content; only now it is known whether there is one. */
+  async #showTwin() {
+    const upload = await readUpload(this.upload.id).catch(() => null);
+    const twin = upload?.duplicate_of;
+    if (!twin) return;
+    const link = /** @type {HTMLAnchorElement} */ (need('[data-twin] a'));
+    link.href = `/uploads/${twin.id}`;
+    need('[data-twin] bdi').textContent = showName(twin.name);
+    need('[data-twin]').hidden = false;
   }
 
   #quarter() {

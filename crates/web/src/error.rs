@@ -256,7 +256,7 @@ impl From<NoRoom> for ApiError {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_open", detail)
                     .with(RETRY_AFTER, later)
             }
-            NoRoom::Store { .. } => {
+            NoRoom::Store { .. } | NoRoom::Disk => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "store_full", detail)
                     .with(RETRY_AFTER, later)
             }

@@ -92,7 +92,6 @@ pub(crate) struct UploadPage {
 struct TwinView {
     id: String,
     name: String,
-    created_text: String,
 }
 
 /// `/sign-in`
@@ -149,7 +148,6 @@ impl UploadPage {
             twin: twin.map(|twin| TwinView {
                 id: twin.id.to_string(),
                 name: twin.name,
-                created_text: moment(twin.created_at),
             }),
             jobs: jobs.into_iter().map(JobView::from).collect(),
         }

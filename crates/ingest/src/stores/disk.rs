@@ -36,6 +36,10 @@ const READ_BYTES: u64 = 1024 * 1024;
 /// Files deleted in one step of a sweep.
 const SWEEP_FILES: u16 = 64;
 
+/// What is left free of the disk, for the logs and temporary files of others: a full
+/// disk breaks more than uploads.
+const RESERVED_BYTES: u64 = 64 * 1024 * 1024;
+
 /// What stands before the bytes of a file: a block of the disk, so that they stay
 /// aligned. Its first bytes are the mark, the id and the number of the writer.
 const HEADER_BYTES: u64 = 4096;
@@ -164,6 +168,16 @@ impl BlobStore for DiskStore {
         .boxed()
     }
 
+    fn free(&self) -> BoxFuture<'_, Result<Option<u64>>> {
+        async move {
+            let root = Arc::clone(&self.root);
+            let free = self.compute.disk(move || free_below(&root)).await?;
+            let free = free.context("asking how much room the disk has")?;
+            Ok(Some(free.saturating_sub(RESERVED_BYTES)))
+        }
+        .boxed()
+    }
+
     fn sweep(&self) -> BoxFuture<'_, Result<usize>> {
         async move {
             let unswept = self.db.upload_unswept(StoreKind::Disk, SWEEP_FILES);
@@ -182,6 +196,15 @@ impl BlobStore for DiskStore {
         }
         .boxed()
     }
+}
+
+/// What the file system has left, of which we may use that of ordinary users. Before
+/// the first upload the folder is not there; then its parent's disk will hold it.
+fn free_below(root: &Path) -> std::io::Result<u64> {
+    let folder = root.ancestors().find(|folder| folder.is_dir());
+    let folder = folder.unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Where the bytes of an upload are. The last two digits of its id are random, so the

@@ -8,6 +8,7 @@ mod postgres;
 
 use anyhow::Result;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use slipway_config::UploadSettings;
 use slipway_core::{ByteCount, Sha256Digest, StoreKind, UploadId};
@@ -49,6 +50,11 @@ pub(crate) trait BlobStore: Send + Sync {
     /// Stored bytes from byte `at` on: at least one, at most `most`, as many as the
     /// store gives at once. An error where there is none.
     fn read(&self, id: UploadId, at: ByteCount, most: u64) -> BoxFuture<'_, Result<Bytes>>;
+
+    /// How many bytes more the store can hold; `None` where nobody can tell.
+    fn free(&self) -> BoxFuture<'_, Result<Option<u64>>> {
+        async { Ok(None) }.boxed()
+    }
 
     /// Deletes some bytes of uploads that were removed or have expired; says how many
     /// pieces went, zero when nothing is left. Bounded, so that it may be called again

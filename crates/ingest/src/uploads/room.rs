@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use slipway_core::{AccountId, ByteCount};
-use slipway_db::{Db, Quota, Usage};
+use slipway_db::{Db, Holdings, Quota, Usage};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -24,35 +24,52 @@ const SUM_BELIEVED: Duration = Duration::from_secs(5);
 pub(crate) struct Capacity(Arc<Mutex<Option<Sum>>>);
 
 struct Sum {
-    held: ByteCount,
+    holdings: Holdings,
     added_up_at: Instant,
 }
 
 impl Capacity {
-    /// Takes room for `more` bytes in the store, of which `max` fit; `false` if
-    /// there is none.
-    async fn take(&self, db: &Db, more: u64, max: ByteCount) -> anyhow::Result<bool> {
+    /// Takes room for `more` bytes where all files together may have `max`, and the
+    /// store can hold `free` more.
+    async fn take(
+        &self,
+        db: &Db,
+        more: u64,
+        max: ByteCount,
+        free: Option<u64>,
+    ) -> anyhow::Result<Result<(), NoRoom>> {
         // Whoever comes while the sum is being made waits for it: one query, however
         // many files are announced at once.
         let mut sum = self.0.lock().await;
         let known = sum
             .as_ref()
-            .filter(|sum| sum.added_up_at.elapsed() < SUM_BELIEVED);
-        let held = match known {
-            Some(sum) => sum.held,
-            None => db
-                .upload_bytes_held()
-                .await
-                .context("adding up what the store holds")?,
+            .filter(|sum| sum.added_up_at.elapsed() < SUM_BELIEVED)
+            .map(|sum| (sum.holdings, sum.added_up_at));
+        let (mut holdings, added_up_at) = match known {
+            Some(known) => known,
+            None => {
+                let holdings = db.upload_holdings().await;
+                let holdings = holdings.context("adding up what the store holds")?;
+                (holdings, Instant::now())
+            }
         };
-        let added_up_at = known.map_or_else(Instant::now, |sum| sum.added_up_at);
-        let after = held.checked_add(more).filter(|after| *after <= max);
+        // Even a file of unknown size needs a byte.
+        let needed = more.max(1);
+        let fits = holdings.bytes.checked_add(needed);
+        let answer = if fits.is_none_or(|bytes| bytes > max) {
+            Err(NoRoom::Store { max })
+        } else if free.is_some_and(|free| free < holdings.awaited.saturating_add(needed)) {
+            Err(NoRoom::Disk)
+        } else {
+            holdings.bytes = holdings.bytes.checked_add(more).unwrap_or(max);
+            holdings.awaited = holdings.awaited.saturating_add(more);
+            Ok(())
+        };
         *sum = Some(Sum {
-            held: after.unwrap_or(held),
+            holdings,
             added_up_at,
         });
-        // Even a file of unknown size needs a byte.
-        Ok(after.is_some_and(|after| more > 0 || after < max))
+        Ok(answer)
     }
 }
 
@@ -87,6 +104,9 @@ pub enum NoRoom {
         /// What the store may hold.
         max: ByteCount,
     },
+    /// The disk of the store has none.
+    #[error("the disk of the store has no room for this file; try again later")]
+    Disk,
 }
 
 impl NoRoom {
@@ -156,12 +176,8 @@ impl Ingest {
 
     async fn take_in_store(&self, more: u64) -> anyhow::Result<Result<(), NoRoom>> {
         let max = self.settings.uploads.capacity;
-        let taken = self.capacity.take(&self.db, more, max).await?;
-        Ok(if taken {
-            Ok(())
-        } else {
-            Err(NoRoom::Store { max })
-        })
+        let free = self.stores.chosen().1.free().await?;
+        self.capacity.take(&self.db, more, max, free).await
     }
 
     async fn usage(&self, owner: AccountId) -> anyhow::Result<Usage> {
