@@ -7,6 +7,7 @@ mod concat;
 mod downloads;
 mod draft;
 mod faults;
+mod guard;
 mod jobs;
 mod limits;
 mod live;

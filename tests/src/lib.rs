@@ -7,16 +7,22 @@
 //! - No port is fixed and no database is shared.
 
 mod chance;
+mod dyno;
 pub mod faults;
 mod live;
 mod proxy;
 mod server;
 mod storage;
+mod terminal;
+mod tunnel;
 mod tus;
 
 pub use chance::Chance;
+pub use dyno::on_dyno;
 pub use live::Viewer;
 pub use proxy::{Proxy, Weather};
 pub use server::{SESSION_SECRET, Site, Who, ask_to_go, output_of, spawn};
 pub use storage::{STORES, Storage};
+pub use terminal::interactively;
+pub use tunnel::Tunnel;
 pub use tus::{CHUNK_TYPE, Tus, pieces, random_bytes, sha256};

@@ -285,6 +285,18 @@ impl Site {
             .expect("the site was started without a database")
     }
 
+    /// Kills the server and keeps its database.
+    ///
+    /// # Errors
+    /// When another process of the test still has it.
+    pub fn into_database(mut self) -> Result<TestDatabase> {
+        if self.running.is_some() {
+            self.kill()?;
+        }
+        let database = self.database.take().context("the site has no database")?;
+        Arc::into_inner(database).context("another site has the same database")
+    }
+
     /// The server's process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.running.as_ref().map(|running| running.child.id())
@@ -375,7 +387,7 @@ fn get(port: u16, path: &str) -> Result<String> {
 }
 
 /// The binary beside the test's own: both come out of one `target` folder.
-fn binary() -> Result<PathBuf> {
+pub(crate) fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
     let found = own
         .ancestors()
@@ -387,7 +399,7 @@ fn binary() -> Result<PathBuf> {
     )
 }
 
-fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::dev::{BUILD_LIMIT, built};
-use crate::postgres::{self, Claim, Pick};
+use crate::postgres::{self, Binaries, Claim, Cluster, Door, Pick};
 use crate::process::Group;
 use crate::stop::Stop;
 use crate::toolchain::Toolchain;
@@ -32,7 +32,7 @@ pub(crate) struct Scene<'a> {
 /// What tests stand on.
 pub(crate) struct Ground {
     /// The variables that lead them to the server and to the binary.
-    pub(crate) settings: [(&'static str, String); 3],
+    pub(crate) settings: Vec<(&'static str, String)>,
     /// The server's version, as it says it.
     pub(crate) server_version: String,
 }
@@ -59,22 +59,70 @@ impl<'a> Scene<'a> {
         let mut build = Group::start(build.current_dir(&self.workspace.root), "the build")?;
         // Before the claim: without a server there is nothing to remove.
         let binaries = postgres::find(pick, self.stop)?;
-        let claim = Claim::throw_away(&self.workspace.clusters(), self.stop)?;
-        let cluster = claim.start(binaries, self.stop)?;
+        let servers = Servers::start(binaries, self.workspace, self.stop)?;
+        let mut settings = servers.settings();
+        settings.push(("SLIPWAY_BIN", binary.display().to_string()));
         let ground = Ground {
-            settings: [
-                ("SLIPWAY_ENV", "test".to_owned()),
-                ("TEST_DATABASE_URL", cluster.address(DATABASE)),
-                ("SLIPWAY_BIN", binary.display().to_string()),
-            ],
-            server_version: cluster.version().to_owned(),
+            settings,
+            server_version: servers.one.version().to_owned(),
         };
         let result = build
             .finish(BUILD_LIMIT, self.stop)
             .and_then(|()| built(binary))
-            .and_then(|()| cluster.ensure_database(DATABASE))
+            .and_then(|()| servers.one.ensure_database(DATABASE))
+            .and_then(|()| servers.other.ensure_database(DATABASE))
             .and_then(|()| work(&ground));
-        cluster.remove(self.stop)?;
+        servers.remove(self.stop)?;
         result
+    }
+}
+
+/// The server that tests use, and one that it could be mistaken for.
+struct Servers {
+    one: Cluster,
+    other: Cluster,
+}
+
+impl Servers {
+    fn start(binaries: Binaries, workspace: &Workspace, stop: &Stop) -> Result<Servers> {
+        let (first, second) = Door::pair().unzip();
+        let clusters = workspace.clusters();
+        let claim = |which, door| {
+            Claim::throw_away(&clusters, which, stop).map(|claim| claim.with_door(door))
+        };
+        let (one, other) = (claim("", first)?, claim("-other", second)?);
+        Ok(Servers {
+            one: one.start(binaries.clone(), stop)?,
+            other: other.start(binaries, stop)?,
+        })
+    }
+
+    /// What leads tests to them. Without doors there is nothing to mistake, and those
+    /// tests say that they are skipped.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("SLIPWAY_ENV", "test".to_owned()),
+            ("TEST_DATABASE_URL", self.one.address(DATABASE)),
+            ("TEST_OTHER_DATABASE_URL", self.other.address(DATABASE)),
+            ("TEST_OTHER_LOG", self.other.log().display().to_string()),
+        ];
+        let doors = [
+            ("TEST_DOOR_URL", self.one.address_by_door(DATABASE)),
+            ("TEST_OTHER_DOOR_URL", self.other.address_by_door(DATABASE)),
+            (
+                "TEST_OTHER_CERTIFICATE",
+                self.other
+                    .certificate()
+                    .map(|file| file.display().to_string()),
+            ),
+        ];
+        let there = doors.into_iter();
+        settings.extend(there.filter_map(|(name, value)| Some((name, value?))));
+        settings
+    }
+
+    fn remove(self, stop: &Stop) -> Result<()> {
+        let one = self.one.remove(stop);
+        self.other.remove(stop).and(one)
     }
 }

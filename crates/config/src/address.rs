@@ -20,6 +20,8 @@ pub use reach::{Reach, Unresolved};
 pub use tls::TlsMode;
 pub(crate) use tls::TlsPolicy;
 
+#[cfg(feature = "testing")]
+pub use libpq::Live;
 use libpq::Options;
 
 /// Why an address was not accepted. Never contains a part of the address.

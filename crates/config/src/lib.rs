@@ -29,6 +29,8 @@ mod reasoning;
 mod secrets;
 mod settings;
 
+#[cfg(feature = "testing")]
+pub use address::Live;
 pub use address::{DatabaseAddress, InvalidAddress, Reach, TlsMode, Unresolved};
 pub use environ::{Environ, NotUnicode};
 pub use environment::{Environment, UnknownEnvironment};

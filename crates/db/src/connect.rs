@@ -3,6 +3,7 @@
 //! Until the guard has agreed, nothing but a read-only transaction that looks at the
 //! stamp is sent.
 
+use diesel::connection::CacheSize;
 use diesel::pg::PgConnection;
 use diesel::{Connection, ConnectionError};
 use secrecy::ExposeSecret;
@@ -24,10 +25,10 @@ pub enum ConnectError {
     Unresolved(#[from] Unresolved),
     /// Nobody answers, or whoever does refuses the role.
     #[error("the database cannot be reached: {0}")]
-    Unreachable(#[source] ConnectionError),
+    Unreachable(ConnectionError),
     /// It answers, and cannot be asked what it is.
     #[error("the database cannot be looked at: {0}")]
-    Unseen(#[source] diesel::result::Error),
+    Unseen(diesel::result::Error),
     /// The guard refuses it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -44,8 +45,9 @@ impl From<DialError> for ConnectError {
 
 /// A connection for what the database was approved for.
 pub(crate) fn connect(approved: &ApprovedDatabase) -> Result<Connected, ConnectError> {
-    let (connection, found) = dial(approved)?;
+    let (mut connection, found) = dial(approved)?;
     let admission = approved.admit(&found)?;
+    connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
     Ok(Connected {
         connection,
         admission,
@@ -81,6 +83,8 @@ fn dial(approved: &ApprovedDatabase) -> Result<(PgConnection, Found), ConnectErr
     let string = approved.dial()?;
     let mut connection =
         PgConnection::establish(string.expose_secret()).map_err(ConnectError::Unreachable)?;
+    // Behind a pooler a named statement may be somebody else's; see `pooler.rs`.
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
     let found = stamp::look(&mut connection).map_err(ConnectError::Unseen)?;
     Ok((connection, found))
 }

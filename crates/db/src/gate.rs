@@ -6,16 +6,17 @@
 //! code here ever blocks, and no connection outlives its closure.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, CacheSize, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::{Connection, QueryResult, RunQueryDsl};
 use slipway_config::{ApprovedDatabase, DatabaseSettings, Refusal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::connect::{ConnectError, connect};
+use crate::pooler::{POOLED, shares_sessions};
 use crate::{Db, DbError};
 
 /// Calls that may wait for a thread, for each thread. A call takes about a
@@ -61,6 +62,7 @@ impl Gate {
         let connector = Connector {
             approved: approved.clone(),
             refusal: Arc::clone(&refusal),
+            lent_out: OnceLock::new(),
         };
         let pool = r2d2::Pool::builder()
             .max_size(settings.pool_max)
@@ -161,6 +163,8 @@ struct Connector {
     approved: ApprovedDatabase,
     /// What the guard said to the last attempt, if it said no.
     refusal: Arc<Mutex<Option<Refusal>>>,
+    /// Whether a pooler lends out our sessions; found out once.
+    lent_out: OnceLock<bool>,
 }
 
 /// Why a connection could not be made or is no longer good.
@@ -173,6 +177,19 @@ enum PoolError {
 }
 
 impl Connector {
+    fn is_lent_out(&self, connection: &mut PgConnection) -> Result<bool, ConnectError> {
+        if let Some(known) = self.lent_out.get() {
+            return Ok(*known);
+        }
+        let lent_out = shares_sessions(connection, &self.approved)?;
+        if lent_out {
+            tracing::warn!(
+                "{POOLED}; going on without prepared statements, and with progress read every few seconds"
+            );
+        }
+        Ok(*self.lent_out.get_or_init(|| lent_out))
+    }
+
     fn note(&self, refusal: Option<Refusal>) {
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
     }
@@ -203,7 +220,13 @@ impl r2d2::ManageConnection for Connector {
             looks += 1;
         };
         self.note(None);
-        connection.batch_execute(SESSION)?;
+        if self.is_lent_out(&mut connection)? {
+            // Limits of a session would stay behind with others, and so would
+            // statements with names.
+            connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+        } else {
+            connection.batch_execute(SESSION)?;
+        }
         Ok(connection)
     }
 

@@ -5,7 +5,7 @@
 //! behind with somebody else. It never holds anything while it asks, because a pool of
 //! one connection would wait for itself.
 
-use diesel::connection::SimpleConnection;
+use diesel::connection::{CacheSize, Connection, SimpleConnection};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Integer, Nullable, Text};
@@ -23,8 +23,21 @@ pub(crate) const POOLED: &str = "the address leads to a pooler in transaction mo
 /// turns among its connections shows another one soon.
 const ASKED: u32 = 4;
 
-/// Whether the session of `connection` is also lent to others.
+/// Whether the session of `connection` is also lent to others. Then it is left without
+/// named statements, which others could have made under the same names.
 pub(crate) fn shares_sessions(
+    connection: &mut PgConnection,
+    approved: &ApprovedDatabase,
+) -> Result<bool, ConnectError> {
+    connection.set_prepared_statement_cache_size(CacheSize::Disabled);
+    let shares = is_lent_out(connection, approved)?;
+    if !shares {
+        connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
+    }
+    Ok(shares)
+}
+
+fn is_lent_out(
     connection: &mut PgConnection,
     approved: &ApprovedDatabase,
 ) -> Result<bool, ConnectError> {

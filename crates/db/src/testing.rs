@@ -11,8 +11,9 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use secrecy::{ExposeSecret, SecretString};
+pub use slipway_config::Environment;
 use slipway_config::{
-    Access, ApprovedDatabase, DatabaseSettings, Environ, Permit, TlsMode, approve,
+    Access, ApprovedDatabase, DatabaseSettings, Environ, Permit, TlsMode, approve, marker,
 };
 use uuid::Uuid;
 
@@ -22,8 +23,28 @@ use crate::{Db, look, migrate, stamp};
 /// Held while the template is made, so that of many test processes one does it.
 const TEMPLATE_LOCK: i64 = 0x51_1b_0a_70_00_00_00_02;
 
+/// One of the two servers that a test run has.
+#[derive(Clone, Copy)]
+struct Server {
+    /// The variable with its address.
+    variable: &'static str,
+    /// The variable with its address by TCP, if it has one.
+    door: &'static str,
+}
+
+const ONE: Server = Server {
+    variable: "TEST_DATABASE_URL",
+    door: "TEST_DOOR_URL",
+};
+
+const OTHER: Server = Server {
+    variable: "TEST_OTHER_DATABASE_URL",
+    door: "TEST_OTHER_DOOR_URL",
+};
+
 /// An empty, migrated database that nobody else uses; gone when dropped.
 pub struct TestDatabase {
+    door: Option<SecretString>,
     approved: ApprovedDatabase,
     url: SecretString,
     server: ApprovedDatabase,
@@ -36,7 +57,19 @@ impl TestDatabase {
     /// # Errors
     /// When there is no such server, or the guard refuses it.
     pub fn create() -> Result<Self> {
-        Self::create_from(template)
+        Self::create_from(ONE, template)
+    }
+
+    /// Makes one on the other server of the run, which could be mistaken for the first;
+    /// `None` if there is none.
+    ///
+    /// # Errors
+    /// When the guard refuses it.
+    pub fn create_on_other() -> Result<Option<Self>> {
+        if Environ::of_process()?.get(OTHER.variable).is_none() {
+            return Ok(None);
+        }
+        Self::create_from(OTHER, template).map(Some)
     }
 
     /// The same without a schema, as a release phase finds it the first time.
@@ -44,14 +77,26 @@ impl TestDatabase {
     /// # Errors
     /// When there is no such server, or the guard refuses it.
     pub fn create_empty() -> Result<Self> {
-        Self::create_from(|_, _| Ok("template0".to_owned()))
+        Self::create_from(ONE, |_, _| Ok("template0".to_owned()))
+    }
+
+    /// The same on the other server of the run; `None` if there is none.
+    ///
+    /// # Errors
+    /// When the guard refuses it.
+    pub fn create_empty_on_other() -> Result<Option<Self>> {
+        if Environ::of_process()?.get(OTHER.variable).is_none() {
+            return Ok(None);
+        }
+        Self::create_from(OTHER, |_, _| Ok("template0".to_owned())).map(Some)
     }
 
     fn create_from(
+        on: Server,
         template: impl FnOnce(&mut PgConnection, &str) -> Result<String>,
     ) -> Result<Self> {
         let environ = Environ::of_process()?;
-        let given = environ.get("TEST_DATABASE_URL").context(
+        let given = environ.get(on.variable).context(
             "TEST_DATABASE_URL is not set; `cargo xtask test` brings up a server and sets it",
         )?;
         let server = approved(&SecretString::from(given), Access::Read)?;
@@ -64,11 +109,19 @@ impl TestDatabase {
         let url = address(given, &name);
         let approved = approved(&url, Access::Write)?;
         bind_stamp(&approved)?;
+        let permit = approved.permit(&look(&approved)?)?;
+        Self::known_as(on, given, &name, permit)
+    }
+
+    fn known_as(on: Server, given: &str, name: &str, permit: Permit) -> Result<Self> {
+        let environ = Environ::of_process()?;
+        let url = address(given, name);
         Ok(Self {
-            permit: approved.permit(&look(&approved)?)?,
-            approved,
+            door: environ.get(on.door).map(|door| address(door, name)),
+            approved: approved(&url, Access::Write)?,
+            server: approved(&SecretString::from(given), Access::Read)?,
             url,
-            server,
+            permit,
         })
     }
 
@@ -88,6 +141,51 @@ impl TestDatabase {
     /// The value of `TEST_DATABASE_URL` with which another process uses it.
     pub fn url(&self) -> &SecretString {
         &self.url
+    }
+
+    /// Its address by TCP, if its server has one.
+    pub fn door(&self) -> Option<&SecretString> {
+        self.door.as_ref()
+    }
+
+    /// What the other server of the run has said.
+    ///
+    /// # Errors
+    /// When there is no other server, or its log cannot be read.
+    pub fn log_of_other() -> Result<String> {
+        let environ = Environ::of_process()?;
+        let path = environ
+            .get("TEST_OTHER_LOG")
+            .context("there is no other server")?;
+        let text = std::fs::read(path).with_context(|| format!("reading {path}"))?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The file with the certificate that the other server shows, if it has one.
+    ///
+    /// # Errors
+    /// When the environment cannot be read.
+    pub fn certificate_of_other() -> Result<Option<String>> {
+        let environ = Environ::of_process()?;
+        Ok(environ.get("TEST_OTHER_CERTIFICATE").map(str::to_owned))
+    }
+
+    /// Says that it is something else: what a platform would have written.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub fn restamp(&self, environment: Environment, app_id: Option<Uuid>) -> Result<()> {
+        let here = look(&self.approved_to(Access::Look)?)?.here;
+        let marker = marker(environment, app_id, &here);
+        let app_id = app_id.map_or_else(|| "NULL".to_owned(), |id| format!("'{id}'"));
+        self.execute(&format!(
+            "UPDATE slipway_stamp SET environment = '{environment}', app_id = {app_id}, \
+                 database_oid = {}, system_identifier = {}, marked = true; \
+             COMMENT ON DATABASE {} IS '{marker}'",
+            here.oid,
+            here.system.unwrap_or_default(),
+            here.name
+        ))
     }
 
     /// A pool on it.

@@ -7,12 +7,13 @@ use std::io::{BufRead, IsTerminal, Read, Write};
 
 use anyhow::Context;
 use slipway_config::{Access, Admission, Adoption, Environment, Found, Refusal, StampSeen};
+use slipway_db::AdoptError;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::arguments::DbAction;
 use crate::log;
-use crate::open::{Opened, Refused, open};
+use crate::open::{Opened, Refused, open, told};
 
 /// Longest line that is read as a phrase.
 const PHRASE_BYTES_MAX: u64 = 512;
@@ -26,6 +27,7 @@ pub(crate) fn run(action: DbAction) -> anyhow::Result<()> {
     let opened = open(access)?;
     log::begin(&opened.settings.log);
     let found = slipway_db::look(&opened.database)
+        .map_err(told)
         .with_context(|| format!("looking at {}", opened.database.redacted()))?;
     match action {
         DbAction::Stamp => show(&opened, &found),
@@ -105,7 +107,10 @@ fn adopt(opened: &Opened, found: &Found, environment: Environment) -> anyhow::Re
         let sentence = "that is not what was to be typed, or it came too late; nothing was changed";
         return Err(Refused(sentence.to_owned()).into());
     }
-    let scrubbed = slipway_db::adopt(&opened.database, found)?;
+    let scrubbed = slipway_db::adopt(&opened.database, found).map_err(|error| match error {
+        AdoptError::Connect(error) => told(error),
+        error => error.into(),
+    })?;
     tracing::warn!(
         sessions = scrubbed.sessions,
         links = scrubbed.links,

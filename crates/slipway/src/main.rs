@@ -22,7 +22,7 @@ use clap::Parser;
 use slipway_config::{Access, Refusal};
 
 use crate::arguments::{Arguments, Command, ConfigAction};
-use crate::open::{Opened, Refused};
+use crate::open::{Opened, Refused, told};
 
 /// What the process tells whoever started it, besides 0 for success: it failed,
 /// it was refused by the guard or its configuration, it was called wrongly (the
@@ -92,7 +92,7 @@ fn opened(access: Access) -> Result<Opened, Refused> {
 /// The same, once the database has said what it is.
 fn admitted(access: Access) -> anyhow::Result<Opened> {
     let opened = opened(access)?;
-    opened.admit()?;
+    opened.admit().map_err(told)?;
     Ok(opened)
 }
 

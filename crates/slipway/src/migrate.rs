@@ -5,13 +5,15 @@
 use std::io::Write;
 
 use anyhow::Context;
+use slipway_db::MigrateError;
 
-use crate::open::Opened;
+use crate::open::{Opened, told};
 
 /// Brings the schema up to date and says, on the log, what ran.
 pub(crate) fn run(opened: &Opened) -> anyhow::Result<()> {
     let database = opened.database.redacted();
     let migrated = slipway_db::migrate(&opened.database)
+        .map_err(because)
         .with_context(|| format!("the schema of {database} was not brought up to date"))?;
     for ran in &migrated.ran {
         tracing::info!(
@@ -49,6 +51,7 @@ pub(crate) fn run(opened: &Opened) -> anyhow::Result<()> {
 pub(crate) fn list(opened: &Opened) -> anyhow::Result<()> {
     let database = opened.database.redacted();
     let planned = slipway_db::migrate_plan(&opened.database)
+        .map_err(because)
         .with_context(|| format!("the schema of {database} could not be compared"))?;
     if planned.is_empty() {
         tracing::info!("the schema of {database} is up to date");
@@ -59,4 +62,11 @@ pub(crate) fn list(opened: &Opened) -> anyhow::Result<()> {
             .context("writing to standard output")?;
     }
     Ok(())
+}
+
+fn because(error: MigrateError) -> anyhow::Error {
+    match error {
+        MigrateError::Connect(error) => told(error),
+        error => error.into(),
+    }
 }

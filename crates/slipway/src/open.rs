@@ -42,6 +42,14 @@ pub(crate) fn folder(environ: &Environ) -> &Path {
     Path::new(environ.get("SLIPWAY_CONFIG_DIR").unwrap_or(CONFIG_FOLDER))
 }
 
+/// A refusal is one, wherever it came from.
+pub(crate) fn told(error: ConnectError) -> anyhow::Error {
+    match error {
+        ConnectError::Refused(refusal) => refusal.into(),
+        error => error.into(),
+    }
+}
+
 impl Opened {
     /// Asks the database what it is, and the guard what that allows.
     pub(crate) fn admit(&self) -> Result<(), ConnectError> {

@@ -5,7 +5,7 @@
 //! socket in a folder that no other user can enter.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use super::account::Account;
 use super::binaries::Binaries;
+use super::door::Door;
 use super::folders::{Folders, exclusively};
 use super::pidfile::{Verdict, inhabitants, judge};
 use super::server::{Launch, Pace, Server, Site};
@@ -32,6 +33,7 @@ const THROW_AWAY: &str = "test-";
 pub(crate) struct Claim {
     account: Account,
     folders: Folders,
+    door: Option<Door>,
 }
 
 /// A running private cluster; stopped when dropped.
@@ -40,17 +42,30 @@ pub(crate) struct Cluster {
     server: Server,
     claim: Claim,
     version: String,
+    log: PathBuf,
+    /// The file with the certificate of the door, if it has one.
+    certificate: Option<PathBuf>,
 }
 
 impl Claim {
     /// Claims `home` for this run; `None` if another run has it.
     pub(crate) fn on(home: &Path) -> Result<Option<Claim>> {
         let account = Account::choose()?;
-        Ok(Folders::claim(home, &account)?.map(|folders| Claim { account, folders }))
+        Ok(Folders::claim(home, &account)?.map(|folders| Claim {
+            account,
+            folders,
+            door: None,
+        }))
     }
 
-    /// A new folder under `clusters`, after removing those of runs that died.
-    pub(crate) fn throw_away(clusters: &Path, stop: &Stop) -> Result<Claim> {
+    /// The same with another way in.
+    pub(crate) fn with_door(self, door: Option<Door>) -> Claim {
+        Claim { door, ..self }
+    }
+
+    /// A new folder under `clusters` for one of the servers of this run, after removing
+    /// those of runs that died.
+    pub(crate) fn throw_away(clusters: &Path, which: &str, stop: &Stop) -> Result<Claim> {
         // Two runs at once: the one must not take the other's new folder for a dead one.
         let _sweeping = exclusively(clusters)?;
         for entry in fs::read_dir(clusters)? {
@@ -67,7 +82,7 @@ impl Claim {
                 say::note(format_args!("left as it is: {error:#}"));
             }
         }
-        let home = clusters.join(format!("{THROW_AWAY}{}", std::process::id()));
+        let home = clusters.join(format!("{THROW_AWAY}{}{which}", std::process::id()));
         Claim::on(&home)?.with_context(|| format!("{} is in use", home.display()))
     }
 
@@ -88,21 +103,27 @@ impl Claim {
             data: state.join("data"),
             socket: self.folders.socket.clone(),
             log: state.join("server.log"),
+            door: self.door.clone(),
         };
         say::step("postgres", origin);
         let server = bring_up(&site, stop).with_context(|| {
             let place = self.folders.state.display();
             format!("starting the private Postgres (remove {place} to begin anew)")
         })?;
+        let certificate = site.certificate().with_extension("crt");
         say::step(
             "postgres",
             format_args!("up after {:.1} s", began.elapsed().as_secs_f32()),
         );
-        Ok(Cluster {
+        let cluster = Cluster {
             server,
-            claim: self,
             version: site.binaries.version,
-        })
+            log: site.log,
+            certificate: (self.door.is_some() && certificate.exists()).then_some(certificate),
+            claim: self,
+        };
+        cluster.open_door()?;
+        Ok(cluster)
     }
 
     /// Stops what an earlier run may have left and removes everything.
@@ -128,6 +149,31 @@ impl Cluster {
             .to_string()
             .replace('/', "%2F");
         format!("postgres://{USER}@{host}/{database}")
+    }
+
+    /// The address of a database by the door, with its password.
+    pub(crate) fn address_by_door(&self, database: &str) -> Option<String> {
+        let Door { address, password } = self.claim.door.as_ref()?;
+        Some(format!("postgres://{USER}:{password}@{address}/{database}"))
+    }
+
+    /// The file in which the server says what it does.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// The file with the certificate that the door shows, if it is encrypted.
+    pub(crate) fn certificate(&self) -> Option<&Path> {
+        self.certificate.as_deref()
+    }
+
+    /// Until the superuser has a password, nobody comes in by the door.
+    fn open_door(&self) -> Result<()> {
+        if let Some(door) = &self.claim.door {
+            let statement = format!("ALTER ROLE {USER} PASSWORD '{}'", door.password);
+            self.connect()?.ask(&statement)?;
+        }
+        Ok(())
     }
 
     /// The server's version, `15.18`.
@@ -184,6 +230,12 @@ fn bring_up(site: &Site, stop: &Stop) -> Result<Server> {
         set_aside(site)?;
         site.initialise(stop)?;
         fresh = true;
+        if let Some(door) = &site.door {
+            let log = site.log.with_extension("certificate.log");
+            if !door.certify(&site.account, &site.certificate(), &log, stop)? {
+                say::note("there is no openssl to make a certificate: tests of TLS are skipped");
+            }
+        }
     }
     let mut deadline = Instant::now() + REMAINS_LIMIT;
     let mut adoptions = 0;

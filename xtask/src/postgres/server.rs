@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::account::Account;
 use super::binaries::Binaries;
+use super::door::Door;
 use super::pidfile::{Verdict, judge};
 use super::wire::{Connection, USER};
 use crate::process::{Group, Signal, send};
@@ -34,7 +35,7 @@ const TAIL_LINES: usize = 20;
 
 /// What private servers run with. Nothing here survives a power cut, by choice: `fsync`
 /// costs seconds per test database and guards data that nobody will miss.
-const SETTINGS: [(&str, &str); 14] = [
+const SETTINGS: [(&str, &str); 15] = [
     ("listen_addresses", ""),
     ("port", "5432"),
     ("fsync", "off"),
@@ -51,6 +52,8 @@ const SETTINGS: [(&str, &str); 14] = [
     ("autovacuum", "on"),
     ("timezone", "UTC"),
     ("log_min_duration_statement", "200"),
+    // Tests of the guard read what was sent to which database.
+    ("log_line_prefix", "%m [%p] %d %a "),
 ];
 
 /// What the log says when remains of an earlier server are still in the way; they go
@@ -82,6 +85,8 @@ pub(crate) struct Site {
     pub(crate) socket: PathBuf,
     /// Where the server's words go.
     pub(crate) log: PathBuf,
+    /// The way in besides the socket.
+    pub(crate) door: Option<Door>,
 }
 
 /// How an attempt to start went; failures carry the end of the log.
@@ -123,7 +128,8 @@ impl Site {
         }
         let log = File::create(&self.log)?;
         let mut command = self.binaries.command(&self.account, "initdb");
-        command.args(["--no-sync", "--username", USER, "--auth", "trust"]);
+        command.args(["--no-sync", "--username", USER]);
+        command.args(["--auth-local", "trust", "--auth-host", "scram-sha-256"]);
         command
             .args(["--encoding", "UTF8", "--locale", "C", "--pgdata"])
             .arg(&draft);
@@ -151,6 +157,13 @@ impl Site {
         command
             .arg("-c")
             .arg(format!("unix_socket_directories={}", self.socket.display()));
+        if let Some(door) = &self.door {
+            let stem = self.certificate();
+            let there = stem.with_extension("crt").exists();
+            for setting in door.settings(there.then_some(stem.as_path())) {
+                command.arg("-c").arg(setting);
+            }
+        }
         command.stdout(log.try_clone()?).stderr(log);
         let mut child = Group::start(&mut command, "postgres")?;
         let deadline = Instant::now() + START_LIMIT;
@@ -167,6 +180,11 @@ impl Site {
             thread::sleep(GLANCE);
         }
         Ok(Launch::Failed(tail(&self.log)))
+    }
+
+    /// The stem of the files of the certificate.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.data.with_file_name("server")
     }
 
     /// Takes over the server `pid` that an earlier run left behind, if it answers.

@@ -95,6 +95,52 @@ unsafe fn owned(text: *const c_char) -> Option<String> {
     })
 }
 
+/// What libpq says of a connection that it has made, for tests to compare with what an
+/// address says.
+#[cfg(feature = "testing")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// `PQhost`.
+    pub host: String,
+    /// `PQhostaddr`.
+    pub hostaddr: String,
+    /// `PQport`.
+    pub port: String,
+    /// `PQdb`.
+    pub database: String,
+    /// `PQuser`.
+    pub user: String,
+}
+
+#[cfg(feature = "testing")]
+impl Live {
+    /// Connects as libpq reads `text`, variables and all, asks, and goes; `None` if
+    /// there is no connection.
+    pub fn by(text: &str) -> Option<Self> {
+        let text = CString::new(text).ok()?;
+        // SAFETY: `text` is a C string that outlives the call; what it returns is null or
+        // a connection, which is finished below on every way.
+        let connection = unsafe { pq_sys::PQconnectdb(text.as_ptr()) };
+        if connection.is_null() {
+            return None;
+        }
+        // SAFETY: the connection is not null; each answer is null or a C string that
+        // lives as long as the connection, and is copied before that ends.
+        unsafe {
+            let ok = pq_sys::PQstatus(connection) == pq_sys::ConnStatusType::CONNECTION_OK;
+            let live = ok.then(|| Self {
+                host: owned(pq_sys::PQhost(connection)).unwrap_or_default(),
+                hostaddr: owned(pq_sys::PQhostaddr(connection)).unwrap_or_default(),
+                port: owned(pq_sys::PQport(connection)).unwrap_or_default(),
+                database: owned(pq_sys::PQdb(connection)).unwrap_or_default(),
+                user: owned(pq_sys::PQuser(connection)).unwrap_or_default(),
+            });
+            pq_sys::PQfinish(connection);
+            live
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! The promises of this crate, kept on a real server.
 
+mod address;
 mod jobs;
 mod progress;
 mod schema;
