@@ -36,7 +36,7 @@ pub fn on_dyno(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> Result<Option<Command>> {
-    if !can_stage() {
+    if !has_namespaces() {
         return Ok(None);
     }
     let root = std::env::temp_dir().join("slipway-dyno");
@@ -64,7 +64,8 @@ pub fn on_dyno(
     Ok(Some(command))
 }
 
-fn can_stage() -> bool {
+/// Whether this machine lets its users make namespaces.
+pub fn has_namespaces() -> bool {
     let tried = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "true"])
         .stderr(Stdio::null())

@@ -18,7 +18,7 @@ mod tunnel;
 mod tus;
 
 pub use chance::Chance;
-pub use dyno::on_dyno;
+pub use dyno::{has_namespaces, on_dyno};
 pub use live::Viewer;
 pub use proxy::{Proxy, Weather};
 pub use server::{SESSION_SECRET, Site, Who, ask_to_go, output_of, spawn};

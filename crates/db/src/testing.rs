@@ -2,7 +2,9 @@
 //!
 //! It never reads `DATABASE_URL`, and it is not part of the shipped binary.
 
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -238,6 +240,23 @@ impl TestDatabase {
         let string = self.approved.dial()?;
         Ok(PgConnection::establish(string.expose_secret())?)
     }
+}
+
+/// Says that a test could not be made here, and why: on a line of the file that
+/// `TEST_SKIPPED` names, so that the sum over all suites does not count it as passed.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn skip(why: &str) -> Result<()> {
+    let environ = Environ::of_process()?;
+    let Some(path) = environ.get("TEST_SKIPPED") else {
+        return Ok(());
+    };
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // One write, so that lines of several processes do not mix.
+    file.write_all(format!("{name}: {why}\n").as_bytes())
+        .with_context(|| format!("writing to {path}"))
 }
 
 /// An open transaction; see [`TestDatabase::hold`].

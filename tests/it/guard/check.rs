@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use slipway_db::testing::{Environment, TestDatabase};
+use slipway_db::testing::{Environment, TestDatabase, skip};
 
 use super::{Pair, door, on_laptop, stderr_of};
 
@@ -136,7 +136,7 @@ fn a_connection_is_as_encrypted_as_the_address_asks_or_there_is_none() -> Result
         return Ok(());
     };
     let Some(certificate) = TestDatabase::certificate_of_other()? else {
-        eprintln!("skipped: there is no openssl to make a certificate with");
+        skip("there is no openssl to make a certificate with")?;
         return Ok(());
     };
     pair.production.restamp(Environment::Development, None)?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use secrecy::ExposeSecret;
-use slipway_db::testing::{Environment, TestDatabase};
+use slipway_db::testing::{Environment, TestDatabase, skip};
 use slipway_tests::{SESSION_SECRET, on_dyno};
 
 use super::{on_laptop, stderr_of};
@@ -27,7 +27,7 @@ fn dyno(
     // The later of two wins.
     environment.extend(variables);
     let Some(mut command) = on_dyno(name, arguments, &environment)? else {
-        eprintln!("skipped: this machine cannot stage a dyno (user namespaces are closed)");
+        skip("this machine cannot stage a dyno (user namespaces are closed)")?;
         return Ok(None);
     };
     let output = command.output()?;
@@ -39,6 +39,81 @@ fn dyno(
     let code = output.status.code().context("it was ended by a signal")?;
     Ok(Some((code, told)))
 }
+
+/// What is tried once production is there: the dyno, the command, what differs in its
+/// variables, its exit code, and what it says.
+type Case = (
+    &'static str,
+    &'static [&'static str],
+    &'static [(&'static str, &'static str)],
+    i32,
+    &'static str,
+);
+
+const CASES: [Case; 14] = [
+    (
+        "web.1",
+        &["account", "add", "ada@example.com"],
+        &[],
+        0,
+        "added",
+    ),
+    ("run.1", &["account", "list"], &[], 0, "ada@example.com"),
+    ("run.1", &["migrate"], &[], 0, "rule B9"),
+    ("web.1", &["migrate"], &[], 2, "rule B9"),
+    ("release.2", &["migrate"], &[], 0, "up to date"),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("SLIPWAY_APP_ID", ANOTHER_APP)],
+        2,
+        "rule B12",
+    ),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("SLIPWAY_ENV", "staging")],
+        2,
+        "rule B9",
+    ),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("SLIPWAY_ENV", "development")],
+        2,
+        "rule A7",
+    ),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("SLIPWAY_ENV", "")],
+        0,
+        "rule=\"A6\"",
+    ),
+    (
+        "release.3",
+        &["migrate"],
+        &[("SLIPWAY_ENV", "")],
+        2,
+        "rule A5",
+    ),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("CI", "true")],
+        2,
+        "rule A13",
+    ),
+    (
+        "web.1",
+        &["account", "list"],
+        &[("HOME", "/root")],
+        2,
+        "rule A8",
+    ),
+    ("web.1", &["db", "stamp"], &[], 0, "environment\tproduction"),
+    ("web.1", &["check"], &[], 0, "ok        identity"),
+];
 
 #[test]
 fn a_release_makes_production_and_production_alone_uses_it() -> Result<()> {
@@ -62,70 +137,7 @@ fn a_release_makes_production_and_production_alone_uses_it() -> Result<()> {
         stamp[0].starts_with(&format!("production {APP} slipway ")),
         "{stamp:?}"
     );
-    for (name, arguments, variables, code, said) in [
-        (
-            "web.1",
-            &["account", "add", "ada@example.com"][..],
-            &[][..],
-            0,
-            "added",
-        ),
-        ("run.1", &["account", "list"], &[], 0, "ada@example.com"),
-        ("run.1", &["migrate"], &[], 0, "rule B9"),
-        ("web.1", &["migrate"], &[], 2, "rule B9"),
-        ("release.2", &["migrate"], &[], 0, "up to date"),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("SLIPWAY_APP_ID", ANOTHER_APP)],
-            2,
-            "rule B12",
-        ),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("SLIPWAY_ENV", "staging")],
-            2,
-            "rule B9",
-        ),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("SLIPWAY_ENV", "development")],
-            2,
-            "rule A7",
-        ),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("SLIPWAY_ENV", "")],
-            0,
-            "rule=\"A6\"",
-        ),
-        (
-            "release.3",
-            &["migrate"],
-            &[("SLIPWAY_ENV", "")],
-            2,
-            "rule A5",
-        ),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("CI", "true")],
-            2,
-            "rule A13",
-        ),
-        (
-            "web.1",
-            &["account", "list"],
-            &[("HOME", "/root")],
-            2,
-            "rule A8",
-        ),
-        ("web.1", &["db", "stamp"], &[], 0, "environment\tproduction"),
-        ("web.1", &["check"], &[], 0, "ok        identity"),
-    ] {
+    for (name, arguments, variables, code, said) in CASES {
         let (ended, told) = dyno(name, arguments, url, variables)?.context("staged before")?;
         let told = told.replace("\"rule\":\"A6\"", "rule=\"A6\"");
         assert_eq!(ended, code, "{name} {arguments:?} {variables:?}: {told}");

@@ -13,7 +13,7 @@ use std::process::Output;
 
 use anyhow::{Context, Result};
 use secrecy::{ExposeSecret, SecretString};
-use slipway_db::testing::{Environment, TestDatabase};
+use slipway_db::testing::{Environment, TestDatabase, skip};
 use slipway_tests::{SESSION_SECRET, output_of};
 
 /// What a laptop has, besides a database.
@@ -33,11 +33,11 @@ impl Pair {
     fn make() -> Result<Option<Self>> {
         let own = TestDatabase::create()?;
         let Some(production) = TestDatabase::create_on_other()? else {
-            eprintln!("skipped: this run has one server only; `cargo xtask test` has two");
+            skip("this run has one server only; `cargo xtask test` has two")?;
             return Ok(None);
         };
         if own.door().is_none() || production.door().is_none() {
-            eprintln!("skipped: this machine has one loopback address only");
+            skip("this machine has one loopback address only")?;
             return Ok(None);
         }
         own.restamp(Environment::Development, None)?;

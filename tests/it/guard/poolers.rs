@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use secrecy::ExposeSecret;
-use slipway_db::testing::{Environment, TestDatabase};
+use slipway_db::testing::{Environment, TestDatabase, skip};
+use slipway_tests::has_namespaces;
 
 use super::{on_laptop, stderr_of};
 
@@ -26,9 +27,13 @@ impl Pooler {
             "/opt/homebrew/bin/pgbouncer",
         ];
         let Some(program) = program.into_iter().find(|path| Path::new(path).exists()) else {
-            eprintln!("skipped: there is no pgbouncer on this machine");
+            skip("there is no pgbouncer on this machine")?;
             return Ok(None);
         };
+        if !has_namespaces() {
+            skip("user namespaces are closed, and pgbouncer does not run as root")?;
+            return Ok(None);
+        }
         let folder = std::env::temp_dir().join(format!("slw-pooler-{}-{mode}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let url = database.url().expose_secret();

@@ -47,7 +47,6 @@ fn a_tunnel_to_production_is_refused_at_the_first_look() -> Result<()> {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
         assert!(told.contains("rule B9:"), "{arguments:?}: {told}");
         assert!(took < KNOWN_WITHIN, "{arguments:?} took {took:?}");
-        println!("{arguments:?}: refused after {took:?}");
     }
     let sent = statements(&pair.production)?;
     assert!(sent.len() > 8, "{sent:?}");

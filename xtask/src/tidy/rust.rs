@@ -8,6 +8,10 @@ use super::{Finding, Source};
 /// Beyond this a file has more than one subject.
 const LINES_MAX: usize = 500;
 
+/// The rooms in which `unsafe` code may live: where libpq, which speaks C, is asked how it
+/// reads an address.
+const UNSAFE_ROOMS: [&str; 1] = ["crates/config/src/address/libpq.rs"];
+
 /// Findings in one Rust file.
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -35,8 +39,21 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
             "no invariants, add a paragraph `//! Invariants:` to the header".to_owned(),
         );
     }
+    let may_be_unsafe = UNSAFE_ROOMS.contains(&source.path.as_str());
     for (line, text) in (1..).zip(source.text.lines()) {
         let text = text.trim_start();
+        if text.contains("expect(unsafe_code")
+            && !may_be_unsafe
+            && source.path.starts_with("crates/")
+        {
+            say(
+                line,
+                format!(
+                    "unsafe code, which lives in {} alone",
+                    UNSAFE_ROOMS.join(" and ")
+                ),
+            );
+        }
         if text.starts_with("#[ignore") {
             say(line, "an ignored test, make it run or remove it".to_owned());
         }
@@ -83,6 +100,15 @@ mod tests {
         assert!(judged("a.rs", &fits).is_empty());
         assert!(
             judged("a.rs", &format!("{fits}\n"))[0].starts_with("a.rs:501: the file has 501 lines")
+        );
+    }
+
+    #[test]
+    fn unsafe_code_has_one_room() {
+        let text = "//! Fast.\n#![expect(unsafe_code, reason = \"speed\")]\n";
+        assert!(judged("crates/config/src/address/libpq.rs", text).is_empty());
+        assert!(
+            judged("crates/db/src/gate.rs", text)[0].starts_with("crates/db/src/gate.rs:2: unsafe")
         );
     }
 

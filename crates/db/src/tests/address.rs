@@ -9,10 +9,10 @@ use proptest::test_runner::{Config, TestRunner};
 use secrecy::ExposeSecret;
 use slipway_config::{Access, DatabaseSettings, Environ, Live, TlsMode, approve};
 
-use crate::testing::TestDatabase;
+use crate::testing::{TestDatabase, skip};
 
-/// Addresses that are tried; about one in three can be connected to.
-const CASES: u32 = 600;
+/// Addresses that are tried; about one in five can be connected to.
+const CASES: u32 = 800;
 
 /// Fewer than this many connections would prove nothing.
 const COMPARED_MIN: u32 = 60;
@@ -58,7 +58,7 @@ fn what_is_reported_is_what_libpq_connects_to() {
     let other = TestDatabase::create_on_other().unwrap();
     let door = |database: &TestDatabase| database.door().map(|url| url.expose_secret().to_owned());
     let (Some(one), Some(two)) = (door(&database), other.as_ref().and_then(door)) else {
-        eprintln!("skipped: the servers of this run have no doors");
+        skip("the servers of this run have no doors").unwrap();
         return;
     };
     let (credentials, ip, name) = parts(&one);
@@ -74,7 +74,7 @@ fn what_is_reported_is_what_libpq_connects_to() {
         ]),
         prop::collection::vec(
             prop::sample::select(parameters(&other_ip, &other_name)),
-            0..3,
+            0..2,
         ),
     );
     let compared = std::cell::Cell::new(0);
@@ -97,7 +97,6 @@ fn what_is_reported_is_what_libpq_connects_to() {
         .unwrap();
 
     let compared = compared.get();
-    println!("compared {compared} connections of {CASES} addresses");
     assert!(compared >= COMPARED_MIN, "{compared} connections");
 }
 
