@@ -86,7 +86,7 @@ impl fmt::Display for Budget {
         let relation = if self.holds() { "<=" } else { ">" };
         write!(
             f,
-            "{} processes x ({} pooled + {BESIDES_THE_POOL}) x {RELEASES_AT_ONCE} releases + {MIGRATOR_AND_PEOPLE} = {} {relation} {}",
+            "processes: {} x ({} pooled + {BESIDES_THE_POOL}) x {RELEASES_AT_ONCE} releases + {MIGRATOR_AND_PEOPLE} = {} {relation} {}",
             self.processes,
             self.pool_max,
             self.needed(),
@@ -125,7 +125,7 @@ mod tests {
         assert!(one.holds());
         assert_eq!(
             one.to_string(),
-            "1 processes x (4 pooled + 2) x 2 releases + 3 = 15 <= 20"
+            "processes: 1 x (4 pooled + 2) x 2 releases + 3 = 15 <= 20"
         );
     }
 

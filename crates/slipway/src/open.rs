@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use slipway_config::{Access, ApprovedDatabase, Environ, Settings, approve};
-use slipway_db::{ConnectError, Db};
+use slipway_db::{Budget, ConnectError, Db};
 use slipway_ingest::Ingest;
 use tokio::sync::oneshot;
 
@@ -71,8 +71,12 @@ impl Opened {
             .name("slipway-admit".to_owned())
             .spawn(move || {
                 let opened = Self { settings, database };
+                let admitted = opened.admit();
+                if admitted.is_ok() {
+                    opened.say_budget();
+                }
                 // Whoever asked may have left.
-                let _unheard = answer.send(opened.admit());
+                let _unheard = answer.send(admitted);
             });
         if let Err(error) = asking {
             return anyhow::Error::new(error).context("starting to ask the database what it is");
@@ -84,6 +88,22 @@ impl Opened {
                 std::future::pending().await
             }
             Ok(Ok(())) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Says whether the database has as many connections as a release may take.
+    fn say_budget(&self) {
+        match slipway_db::examine(&self.database) {
+            Ok(examined) => {
+                let budget = Budget::of(&self.settings.database, examined.limits);
+                if budget.holds() {
+                    tracing::info!("budget of connections: {budget}");
+                } else {
+                    tracing::warn!("budget of connections: {budget}; see `slipway check`");
+                }
+            }
+            // Told by whoever needs the database.
+            Err(error) => tracing::debug!(%error, "the budget of connections is not known"),
         }
     }
 

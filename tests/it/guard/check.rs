@@ -79,7 +79,7 @@ fn what_is_wrong_is_named_with_what_helps() -> Result<()> {
     );
     let (state, said) = line(&drifted, "connections");
     assert!(
-        state == "degraded" && said.contains("50 processes x (8 pooled + 2)"),
+        state == "degraded" && said.contains("processes: 50 x (8 pooled + 2)"),
         "{said}"
     );
     assert!(said.contains("start fewer processes"), "{said}");

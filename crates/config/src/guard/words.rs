@@ -356,7 +356,7 @@ fn remedy(
             let environment = database.environment();
             let adoption = Adoption::at(OffsetDateTime::now_utc(), found, environment);
             format!(
-                "if it is a copy of your own: `slipway db adopt --as {environment}`, and type {}",
+                "if it is yours, or a copy that you made: `slipway db adopt --as {environment}`, and type {}",
                 adoption.phrase
             )
         }
