@@ -37,7 +37,11 @@ pub(super) fn on_dyno(dyno: &str, variables: &[(&str, &str)]) -> Environ {
 
 fn rule_to(access: Access, environ: &Environ) -> String {
     match approve(environ, &settings(), access) {
-        Ok(approved) => approved.ruling().rule.to_owned(),
+        Ok(approved) => {
+            let shown = format!("{approved:?} {}", approved.redacted());
+            assert!(!shown.contains("canary"), "{shown}");
+            approved.ruling().rule.to_owned()
+        }
         Err(refusal) => {
             let shown = format!("{refusal} {refusal:?}");
             assert!(!shown.contains("canary"), "{shown}");
