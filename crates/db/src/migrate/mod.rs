@@ -24,6 +24,7 @@ use crate::connect::{ConnectError, connect};
 use crate::pooler::{POOLED, shares_sessions};
 
 pub use state::Migrations;
+pub(crate) use state::table_exists;
 
 /// Why the schema was not brought up to date. Migrations that ran before the one
 /// in question stay.

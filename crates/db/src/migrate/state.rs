@@ -112,7 +112,8 @@ pub(super) fn records_exist(connection: &mut PgConnection) -> QueryResult<bool> 
     table_exists(connection, RECORDS)
 }
 
-fn table_exists(connection: &mut PgConnection, table: &str) -> QueryResult<bool> {
+/// Whether the schema has such a table.
+pub(crate) fn table_exists(connection: &mut PgConnection, table: &str) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = Bool)]

@@ -5,7 +5,6 @@
 
 use diesel::prelude::*;
 use diesel::result::Error;
-use diesel::sql_types::{Bool, Text};
 use slipway_config::{ApprovedDatabase, Found};
 
 use super::{look_in_txn, write_in_txn};
@@ -70,7 +69,7 @@ pub fn adopt(approved: &ApprovedDatabase, agreed: &Found) -> Result<Scrubbed, Ad
 
 fn scrub(connection: &mut PgConnection) -> QueryResult<Scrubbed> {
     let mut emptied = |table: &str| -> QueryResult<usize> {
-        match table_exists(connection, table)? {
+        match migrate::table_exists(connection, table)? {
             true => diesel::sql_query(format!("DELETE FROM {table}")).execute(connection),
             false => Ok(0),
         }
@@ -89,7 +88,7 @@ fn scrub(connection: &mut PgConnection) -> QueryResult<Scrubbed> {
 }
 
 fn cancel_jobs(connection: &mut PgConnection) -> QueryResult<usize> {
-    if !table_exists(connection, "jobs")? {
+    if !migrate::table_exists(connection, "jobs")? {
         return Ok(0);
     }
     diesel::sql_query(
@@ -98,16 +97,4 @@ fn cancel_jobs(connection: &mut PgConnection) -> QueryResult<usize> {
          WHERE state IN ('queued', 'running')",
     )
     .execute(connection)
-}
-
-fn table_exists(connection: &mut PgConnection, table: &str) -> QueryResult<bool> {
-    #[derive(QueryableByName)]
-    struct There {
-        #[diesel(sql_type = Bool)]
-        there: bool,
-    }
-    let found: There = diesel::sql_query("SELECT to_regclass($1) IS NOT NULL AS there")
-        .bind::<Text, _>(table)
-        .get_result(connection)?;
-    Ok(found.there)
 }
