@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::{Body, Client, StatusCode, redirect};
 use serde_json::Value;
 use slipway_tests::{Site, Who, pieces, random_bytes, sha256};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::{eventually, settled};
@@ -313,6 +313,7 @@ async fn limits_hold_for_files_whose_size_nobody_said() -> Result<()> {
     };
 
     assert_eq!(put(2_000_001, "too-large").await?, 413);
+    assert_eq!(put(20_000_000, "far-too-large").await?, 413);
     assert_eq!(put(1_500_000, "fits").await?, 201);
     assert_eq!(put(1_100_000, "too-much").await?, 413);
     assert_eq!(put(900_000, "fits-too").await?, 201);
@@ -320,6 +321,24 @@ async fn limits_hold_for_files_whose_size_nobody_said() -> Result<()> {
     let names: Vec<Value> = list(&site, &who).await?;
     let names: Vec<_> = names.iter().map(|it| &it["name"]).collect();
     assert_eq!(names, ["fits-too", "fits"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_that_is_announced_too_large_is_refused_before_its_bytes_are_read() -> Result<()> {
+    let (site, who) = start(&[("SLIPWAY__UPLOADS__BYTES_MAX", "1000")])?;
+    let head = format!(
+        "PUT /uploads/a.bin HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: 1001\r\n\r\n",
+        who.token
+    );
+    let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
+
+    socket.write_all(head.as_bytes()).await?;
+
+    let mut answer = [0; 12];
+    socket.read_exact(&mut answer).await?;
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 413");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::sender::{Count, Sender};
+use super::sender::{Count, PATCH_BYTES_MAX, Sender};
 use crate::{Chance, Site, Storage, Who};
 
 /// Sizes of the files: below a chunk up to many.
@@ -59,6 +59,13 @@ struct Tally {
 }
 
 impl Kills {
+    /// The most that may have to be sent again: what each sender has under way at each
+    /// kill, which is one request.
+    pub fn sent_again_max(&self) -> usize {
+        let request = usize::try_from(PATCH_BYTES_MAX).unwrap_or(usize::MAX);
+        (self.kills * self.at_once).saturating_mul(request)
+    }
+
     /// Runs the campaign.
     ///
     /// # Errors

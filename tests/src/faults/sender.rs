@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{Chance, Tus, Who, pieces, random_bytes, sha256};
 
 /// The most that one `PATCH` brings.
-const PATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const PATCH_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Bytes that the client hands to the network at once.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -27,6 +27,15 @@ pub struct Two {
     pub seed: u64,
 }
 
+impl Weathered {
+    /// The most that may have to be sent again: what a connection may bring before it
+    /// is cut, for each that was.
+    pub fn sent_again_max(&self) -> usize {
+        let before_cut = usize::try_from(BYTES_BEFORE_CUT_MAX).unwrap_or(usize::MAX);
+        self.cuts.saturating_mul(before_cut)
+    }
+}
+
 /// What came of it; every promise was kept.
 #[derive(Debug)]
 pub struct Weathered {
