@@ -289,3 +289,24 @@ async fn a_file_is_nobody_elses_to_download_by_any_range_or_tag() -> Result<()> 
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_crowd_of_slow_readers_gets_every_byte_with_little_memory() -> Result<()> {
+    let site = Site::start_with(&[("SLIPWAY__UPLOADS__IN_FLIGHT_BYTES_MAX", "1048576")])?;
+    let who = site.who("dev@example.com", "member")?;
+    let file = random_bytes(FILE_BYTES, 8);
+    let upload = Tus::create(&site.url(), &who, file.len(), "").await?;
+    upload.patch(0, file.clone()).await?.error_for_status()?;
+    let url = format!("{}/api/v1/uploads/{}/content", site.url(), upload.id());
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        let answer = Client::new().get(&url).bearer_auth(&who.token).send();
+        answers.push(answer.await?.error_for_status()?);
+    }
+
+    // Nobody has read a byte yet; the last who came is the first to read.
+    for answer in answers.into_iter().rev() {
+        assert_eq!(answer.bytes().await?, file);
+    }
+    Ok(())
+}

@@ -102,7 +102,8 @@ pub struct UploadSettings {
     pub account_bytes_max: ByteCount,
     /// How many uploads of one account may be incomplete.
     pub account_open_max: u32,
-    /// What bytes on their way may take of this process's memory.
+    /// What bytes on their way in may take of this process's memory, and again those
+    /// on their way out.
     pub in_flight_max: ByteCount,
     /// How long an unfinished upload waits for its sender.
     pub expires_after: Duration,

@@ -1,4 +1,4 @@
-//! The memory that bytes on their way may take, for the whole process.
+//! The memory that bytes on their way in, or out, may take, for the whole process.
 //!
 //! It never makes anybody wait who holds some of it already: whoever has bytes in
 //! hand commits them and gives their room back, so that nobody waits in a ring.
@@ -37,6 +37,16 @@ impl Budget {
     /// while the process runs.
     pub(crate) async fn first_step(&self) -> Option<Room> {
         let held = Arc::clone(&self.steps).acquire_owned().await.ok()?;
+        Some(Room {
+            held,
+            budget: self.clone(),
+        })
+    }
+
+    /// Room for so many bytes, if there is so much at once.
+    pub(crate) fn room_for(&self, bytes: usize) -> Option<Room> {
+        let steps = u32::try_from(bytes.div_ceil(STEP_BYTES)).ok()?;
+        let held = Arc::clone(&self.steps).try_acquire_many_owned(steps).ok()?;
         Some(Room {
             held,
             budget: self.clone(),
@@ -94,6 +104,17 @@ mod tests {
         drop(first);
 
         assert_eq!(waiting.await.unwrap(), Some(STEP_BYTES));
+    }
+
+    #[tokio::test]
+    async fn room_for_many_bytes_is_had_whole_or_not_at_all() {
+        let budget = Budget::new(3 * STEP_BYTES as u64);
+
+        let two = budget.room_for(STEP_BYTES + 1).unwrap();
+
+        assert_eq!(two.bytes(), 2 * STEP_BYTES);
+        assert!(budget.room_for(STEP_BYTES + 1).is_none());
+        assert!(budget.room_for(STEP_BYTES).is_some());
     }
 
     #[tokio::test]

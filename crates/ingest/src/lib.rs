@@ -46,6 +46,8 @@ pub struct Ingest {
     compute: compute::Compute,
     stores: Arc<stores::Stores>,
     budget: budget::Budget,
+    /// Of downloads: a crowd of readers must not keep uploads waiting.
+    outgoing: budget::Budget,
     capacity: uploads::Capacity,
     settings: Arc<Settings>,
     holders: uploads::Holders,
@@ -64,6 +66,7 @@ impl Ingest {
             compute,
             stores: Arc::new(stores),
             budget: budget::Budget::new(settings.uploads.in_flight_max.to_u64()),
+            outgoing: budget::Budget::new(settings.uploads.in_flight_max.to_u64()),
             capacity: uploads::Capacity::default(),
             settings,
             holders: uploads::Holders::default(),

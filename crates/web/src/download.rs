@@ -178,7 +178,14 @@ type Item = Result<Bytes, actix_web::Error>;
 fn bytes_of(ingest: &Ingest, upload: &Upload, piece: Piece) -> impl Stream<Item = Item> + use<> {
     // A piece lies within the file, whose size is a count already.
     let at = |byte: u64| ByteCount::try_from(byte).unwrap_or(upload.stored);
+    let id = upload.id;
     ingest
         .bytes(upload, at(piece.start), at(piece.end))
-        .map(|bytes| bytes.map_err(|fault| ApiError::from(fault).into()))
+        .map(move |bytes| {
+            bytes.map_err(|fault| {
+                // The head is sent; all that is left is to break off, and to say so here.
+                tracing::error!(upload = %id, fault = format!("{fault:#}"), "a download of upload {id} broke off");
+                ApiError::from(fault).into()
+            })
+        })
 }

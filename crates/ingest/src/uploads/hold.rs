@@ -14,15 +14,23 @@ pub(super) struct Hold {
     room: Option<Room>,
 }
 
-/// The same, once they change no more.
-struct Frozen {
-    data: Vec<u8>,
+/// Bytes that change no more, with their room.
+struct Frozen<T> {
+    data: T,
     _room: Option<Room>,
 }
 
-impl AsRef<[u8]> for Frozen {
+/// Bytes that give this room back when their last copy is gone.
+pub(super) fn with_room(data: Bytes, room: Room) -> Bytes {
+    Bytes::from_owner(Frozen {
+        data,
+        _room: Some(room),
+    })
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Frozen<T> {
     fn as_ref(&self) -> &[u8] {
-        &self.data
+        self.data.as_ref()
     }
 }
 
