@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use slipway_tests::{CHUNK_TYPE, STORES, Site, Storage, Tus, Who, random_bytes, sha256};
+use slipway_tests::{CHUNK_TYPE, Site, Storage, Tus, Who, random_bytes, sha256, stores};
 
 use crate::uploads::answer;
 use crate::{eventually, metadata, settled};
@@ -54,7 +54,7 @@ async fn content(site: &Site, who: &Who, id: &str) -> Result<Bytes> {
 
 #[tokio::test]
 async fn parts_become_one_file_in_the_order_they_are_named_on_every_store() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let storage = Storage::of(store)?;
         let site = Site::start_with(&storage.settings())?;
         let who = site.who("dev@example.com", "member")?;

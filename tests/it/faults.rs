@@ -4,11 +4,11 @@
 
 use anyhow::Result;
 use slipway_tests::faults::{Ends, Kills, Two};
-use slipway_tests::{STORES, Storage};
+use slipway_tests::{Storage, stores};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_acknowledged_byte_is_lost_however_often_the_server_is_killed() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let campaign = Kills {
             kills: 5,
             at_once: 3,

@@ -4,13 +4,13 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use reqwest::{Body, StatusCode};
-use slipway_tests::{STORES, Site, Storage, Tus, Who, pieces, random_bytes, sha256};
+use slipway_tests::{Site, Storage, Tus, Who, pieces, random_bytes, sha256, stores};
 
 use crate::{eventually, settled};
 
 #[tokio::test]
 async fn an_upload_survives_kills_on_every_store_and_reads_back_equal() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let storage = Storage::of(store)?;
         let mut site = Site::start_with(&storage.settings())?;
         let who = site.who("dev@example.com", "member")?;
@@ -50,7 +50,7 @@ async fn an_upload_survives_kills_on_every_store_and_reads_back_equal() -> Resul
 
 #[tokio::test]
 async fn late_bytes_of_a_connection_on_another_process_never_land_on_any_store() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let storage = Storage::of(store)?;
         let first = Site::start_with(&storage.settings())?;
         let second = first.start_beside()?;
@@ -112,6 +112,95 @@ async fn files_stay_where_they_are_when_another_store_is_chosen() -> Result<()> 
         .await?
         .error_for_status()?;
     assert_eq!(files(&storage)?, [half.id()]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn parts_leave_postgres_for_the_bucket_and_the_end_leaves_nothing_there() -> Result<()> {
+    if !stores().contains(&"s3") {
+        return Ok(());
+    }
+    let storage = Storage::of("s3")?;
+    let bucket = storage.bucket().context("no bucket")?;
+    let site = Site::start_with(&storage.settings())?;
+    let who = site.who("dev@example.com", "member")?;
+    let file = random_bytes(20 * 1024 * 1024 + 11, 9);
+    let chunks = || {
+        let query = "SELECT coalesce(sum(octet_length(data)), 0)::text AS value FROM chunks";
+        Ok::<usize, anyhow::Error>(site.database().query(query)?[0].parse()?)
+    };
+    let upload = Tus::create(&site.url(), &who, file.len(), "").await?;
+
+    let first = upload.patch(0, file.slice(..9_000_000)).await?;
+
+    assert_eq!(first.status(), StatusCode::NO_CONTENT);
+    assert_eq!(chunks()?, 9_000_000 - 8 * 1024 * 1024);
+    assert!(bucket.list("?uploads")?.contains(upload.id()));
+    let rest = upload.patch(9_000_000, file.slice(9_000_000..)).await?;
+    assert_eq!(rest.status(), StatusCode::NO_CONTENT);
+    settled(&site, &who, upload.id()).await?;
+    assert_eq!(chunks()?, 0);
+    assert!(!bucket.list("?uploads")?.contains(upload.id()));
+    assert!(bucket.list("")?.contains(upload.id()));
+    assert!(content(&site, &who, upload.id()).await? == file);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_removed_upload_leaves_nothing_in_the_bucket() -> Result<()> {
+    if !stores().contains(&"s3") {
+        return Ok(());
+    }
+    let storage = Storage::of("s3")?;
+    let bucket = storage.bucket().context("no bucket")?;
+    let site = Site::start_with(&storage.settings())?;
+    let who = site.who("dev@example.com", "member")?;
+    let kept = Tus::create(&site.url(), &who, 3, "").await?;
+    kept.patch(0, Bytes::from_static(b"abc"))
+        .await?
+        .error_for_status()?;
+    settled(&site, &who, kept.id()).await?;
+    let removed = Tus::create(&site.url(), &who, 20_000_000, "").await?;
+    removed
+        .patch(0, random_bytes(9_000_000, 4))
+        .await?
+        .error_for_status()?;
+    assert!(bucket.list("?uploads")?.contains(removed.id()));
+
+    removed.request(reqwest::Method::DELETE).send().await?;
+
+    eventually("the unfinished object is aborted", || {
+        Ok(!bucket.list("?uploads")?.contains(removed.id()))
+    })
+    .await?;
+    assert!(content(&site, &who, kept.id()).await? == "abc");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hash_that_is_left_to_the_inspection_is_there_when_the_file_is_stored() -> Result<()> {
+    for store in stores() {
+        let storage = Storage::of(store)?;
+        let mut settings = storage.settings();
+        settings.push(("SLIPWAY__UPLOADS__HASH", "inspection"));
+        let site = Site::start_with(&settings)?;
+        let who = site.who("dev@example.com", "member")?;
+        let file = random_bytes(1_500_000, 3);
+        let upload = Tus::create(&site.url(), &who, file.len(), "").await?;
+
+        upload
+            .patch(0, file.slice(..700_000))
+            .await?
+            .error_for_status()?;
+        upload
+            .patch(700_000, file.slice(700_000..))
+            .await?
+            .error_for_status()?;
+
+        let json = settled(&site, &who, upload.id()).await?;
+        assert_eq!(json["state"], "stored", "{store}");
+        assert_eq!(json["sha256"], sha256(&file).as_str(), "{store}");
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
-use slipway_tests::{CHUNK_TYPE, STORES, Site, Storage, Tus, pieces, random_bytes, sha256};
+use slipway_tests::{CHUNK_TYPE, Site, Storage, Tus, pieces, random_bytes, sha256, stores};
 
 use crate::settled;
 use crate::uploads::{App, answer, app};
@@ -305,7 +305,7 @@ fn patch_with(upload: &Tus, offset: usize, checksum: &str) -> RequestBuilder {
 
 #[tokio::test]
 async fn bytes_that_differ_from_their_checksum_are_not_kept_on_any_store() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let storage = Storage::of(store)?;
         let site = Site::start_with(&storage.settings())?;
         let who = site.who("dev@example.com", "member")?;
@@ -333,7 +333,7 @@ async fn bytes_that_differ_from_their_checksum_are_not_kept_on_any_store() -> Re
 
 #[tokio::test]
 async fn of_a_request_with_a_checksum_that_is_cut_nothing_is_kept() -> Result<()> {
-    for store in STORES {
+    for store in stores() {
         let storage = Storage::of(store)?;
         let site = Site::start_with(&storage.settings())?;
         let who = site.who("dev@example.com", "member")?;

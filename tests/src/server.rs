@@ -137,7 +137,7 @@ impl Site {
         let log = Arc::new(Mutex::new(String::new()));
         let (said, listening) = mpsc::channel();
         let keep = Arc::clone(&log);
-        std::thread::spawn(move || keep_log(stderr, &keep, &said));
+        std::thread::spawn(move || keep_log(stderr, LISTENING, &keep, &said));
         let mut running = Running { child, log };
         match listening.recv_timeout(PATIENCE) {
             Ok(port) => {
@@ -358,10 +358,10 @@ impl Running {
     }
 }
 
-fn keep_log(stderr: impl Read, log: &Mutex<String>, said: &mpsc::Sender<u16>) {
+fn keep_log(stderr: impl Read, words: &str, log: &Mutex<String>, said: &mpsc::Sender<u16>) {
     for line in BufReader::new(stderr).lines().map_while(Result::ok) {
         let port = line
-            .split_once(LISTENING)
+            .split_once(words)
             .and_then(|(_, address)| address.rsplit(':').next());
         if let Some(port) = port.and_then(|port| port.trim().parse().ok()) {
             // Whoever waited may have given up.
@@ -371,6 +371,23 @@ fn keep_log(stderr: impl Read, log: &Mutex<String>, said: &mpsc::Sender<u16>) {
         log.push_str(&line);
         log.push('\n');
     }
+}
+
+/// The port that a process says it listens on, on its standard error; the rest of what
+/// it says goes unheard.
+///
+/// # Errors
+/// When it ends or is silent instead.
+pub fn listening_port(stderr: impl Read + Send + 'static) -> Result<u16> {
+    port_said(stderr, LISTENING)
+}
+
+/// The same of a process that has other words for it.
+pub(crate) fn port_said(stderr: impl Read + Send + 'static, words: &'static str) -> Result<u16> {
+    let (said, listening) = mpsc::channel();
+    std::thread::spawn(move || keep_log(stderr, words, &Mutex::default(), &said));
+    let port = listening.recv_timeout(PATIENCE);
+    port.context("a process did not come up")
 }
 
 /// One plain request, without a client library to start.

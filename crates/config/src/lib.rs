@@ -26,6 +26,7 @@ mod layers;
 mod machine;
 mod platform;
 mod reasoning;
+mod s3;
 mod secrets;
 mod settings;
 
@@ -43,7 +44,8 @@ pub use guard::{
 pub use layers::Origin;
 pub use platform::{Evidence, Host, Platform, Sighting, Task};
 pub use reasoning::Reasoning;
+pub use s3::S3Settings;
 pub use settings::{
-    DatabaseSettings, Fault, Faults, JobSettings, LogFormat, LogSettings, ServerSettings,
+    DatabaseSettings, Fault, Faults, HashTime, JobSettings, LogFormat, LogSettings, ServerSettings,
     SessionSettings, Settings, UploadSettings,
 };

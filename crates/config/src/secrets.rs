@@ -12,7 +12,7 @@ use crate::{Environ, Fault};
 
 /// Variables that are never shown. The components of the database's address are
 /// among them as a whole: sooner or later somebody pastes a URL into its host.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "SESSION_SECRET",
     "SESSION_SECRET_PREVIOUS",
     "DATABASE_URL",
@@ -20,6 +20,7 @@ const NAMES: [&str; 7] = [
     "METRICS_TOKEN",
     "SENTRY_DSN",
     "AWS_SECRET_ACCESS_KEY",
+    "BUCKETEER_AWS_SECRET_ACCESS_KEY",
 ];
 
 /// Those that are set, with what they hold.

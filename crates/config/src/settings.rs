@@ -14,6 +14,7 @@ use slipway_core::{ByteCount, StoreKind};
 use uuid::Uuid;
 
 use crate::layers::Layers;
+use crate::s3::S3Settings;
 use crate::secrets::session_secret;
 use crate::{Environ, Environment, Refusal, TlsMode, environment};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Key of all signatures; see `SESSION_SECRET`.
     pub session_secret: SecretString,
+    /// The bucket of the S3 store, if there is one.
+    pub s3: Option<S3Settings>,
 }
 
 /// Listening.
@@ -87,6 +90,17 @@ pub struct DatabaseSettings {
     pub remote_hosts: Vec<String>,
 }
 
+/// When the SHA-256 of a file is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashTime {
+    /// While the bytes come in: a file is stored, with its hash, the moment it is whole.
+    Arrival,
+    /// By the inspection: bytes come in for half the processor time, and a file is
+    /// stored some time after it is whole.
+    Inspection,
+}
+
 /// Where uploads are kept, and their limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadSettings {
@@ -94,6 +108,8 @@ pub struct UploadSettings {
     pub store: StoreKind,
     /// The folder of the disk store.
     pub disk_path: PathBuf,
+    /// When the SHA-256 of a file is made.
+    pub hash: HashTime,
     /// The largest file that is taken.
     pub bytes_max: ByteCount,
     /// What all files together may have.
@@ -197,6 +213,7 @@ struct LayeredUploads {
     store: String,
     disk_path: PathBuf,
     disk_durable: bool,
+    hash: HashTime,
     bytes_max: u64,
     capacity_bytes: u64,
     account_bytes_max: u64,
@@ -239,6 +256,10 @@ impl Settings {
         let environment = environment(environ).map_err(|refusal| undeclared(&refusal));
         let app_id = app_id(environ);
         let secret = session_secret(environ);
+        let deployed = environment
+            .as_ref()
+            .is_ok_and(|environment| environment.is_deployed());
+        let s3 = S3Settings::of(environ, deployed);
         // What is unusable is no part of it, so that there is always something
         // to look at: the faults of single values hide none of the whole.
         let layered = layered(layers);
@@ -247,15 +268,24 @@ impl Settings {
         faults.extend(environment.as_ref().err().cloned());
         faults.extend(secret.as_ref().err().cloned());
         faults.extend(app_id.err());
+        faults.extend(s3.as_ref().err().cloned());
         faults.extend(layers.faults.iter().cloned());
         faults.extend(layered.as_ref().err().cloned());
         if let (Ok(environment), Ok(layered)) = (&environment, &layered) {
             faults.extend(layered.not_allowed_in(*environment));
+            if layered.uploads.store == StoreKind::S3.as_str() && matches!(s3, Ok(None)) {
+                faults.push(Fault(
+                    "uploads.store is s3, and neither S3_BUCKET nor BUCKETEER_BUCKET_NAME is set"
+                        .to_owned(),
+                ));
+            }
         }
-        match (environment, secret, layered) {
-            (Ok(environment), Ok(secret), Ok(layered)) if faults.is_empty() => layered
-                .into_settings(environment, secret)
-                .map_err(|fault| Faults(vec![fault])),
+        match (environment, secret, s3, layered) {
+            (Ok(environment), Ok(secret), Ok(s3), Ok(layered)) if faults.is_empty() => {
+                let settings = layered.into_settings(environment, secret);
+                let settings = settings.map_err(|fault| Faults(vec![fault]))?;
+                Ok(Self { s3, ..settings })
+            }
             _ => Err(Faults(faults)),
         }
     }
@@ -366,6 +396,7 @@ impl Layered {
             uploads: UploadSettings {
                 store,
                 disk_path: self.uploads.disk_path,
+                hash: self.uploads.hash,
                 bytes_max: bytes("bytes_max", self.uploads.bytes_max)?,
                 capacity: bytes("capacity_bytes", self.uploads.capacity_bytes)?,
                 account_bytes_max: bytes("account_bytes_max", self.uploads.account_bytes_max)?,
@@ -385,6 +416,7 @@ impl Layered {
             },
             log: self.log,
             session_secret,
+            s3: None,
         })
     }
 }

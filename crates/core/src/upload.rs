@@ -28,6 +28,8 @@ words! {
         Postgres = "postgres",
         /// In files below a folder.
         Disk = "disk",
+        /// In objects of an S3 bucket; what does not fill a part yet, in the database.
+        S3 = "s3",
     }
 }
 

@@ -36,19 +36,6 @@ pub(crate) fn insert_in_txn(
     Ok(())
 }
 
-/// Deletes the chunks that begin at or after the end of the stored bytes.
-pub(crate) fn delete_ahead_in_txn(
-    connection: &mut PgConnection,
-    id: UploadId,
-    stored: i64,
-) -> QueryResult<()> {
-    let ahead = chunks::table
-        .filter(chunks::upload_id.eq(id.to_uuid()))
-        .filter(chunks::start_byte.ge(stored));
-    diesel::delete(ahead).execute(connection)?;
-    Ok(())
-}
-
 /// Uploads that one sweep looks at.
 const SWEEP_UPLOADS: i64 = 16;
 
@@ -79,12 +66,34 @@ impl Db {
         .await
     }
 
+    /// Deletes what earlier connections wrote ahead and never made part of the file; to
+    /// be done by the holder of a new claim before it writes. One that is superseded
+    /// meanwhile deletes nothing.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn chunk_discard_ahead(&self, claim: &Claim) -> Result<(), DbError> {
+        let (id, writer) = (claim.id(), claim.writer());
+        let stored = claim.stored().to_i64();
+        self.run_alone("discarding what was written ahead", move |connection| {
+            let mine = uploads::table
+                .find(id.to_uuid())
+                .filter(uploads::writer.eq(writer));
+            let ahead = chunks::table
+                .filter(chunks::upload_id.eq(id.to_uuid()))
+                .filter(chunks::start_byte.ge(stored))
+                .filter(diesel::dsl::exists(mine));
+            diesel::delete(ahead).execute(connection).map(drop)
+        })
+        .await
+    }
+
     /// The chunk that holds byte `at` of a file; `None` past its end.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn chunk_read(&self, id: UploadId, at: ByteCount) -> Result<Option<Chunk>, DbError> {
-        self.run("reading a chunk", move |connection| {
+        self.run_alone("reading a chunk", move |connection| {
             let found: Option<(i64, Vec<u8>)> = chunks::table
                 .filter(chunks::upload_id.eq(id.to_uuid()))
                 .filter(chunks::start_byte.le(at.to_i64()))

@@ -123,6 +123,8 @@ fn parts_in_txn(
         .filter(uploads::removed_at.is_null())
         .filter(uploads::state.eq_any([
             UploadState::Receiving.as_str(),
+            // Whole, and on its way into its store; the file waits for it.
+            UploadState::Verifying.as_str(),
             UploadState::Stored.as_str(),
         ]))
         .order(uploads::id)

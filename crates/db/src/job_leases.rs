@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::Timestamptz;
-use slipway_core::{JobId, JobKind, JobState, Topic, UploadId, UploadState};
+use slipway_core::{JobId, JobKind, JobState, Sha256Digest, Topic, UploadId, UploadState};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::concat::follow_up_in_txn;
 use crate::error::word;
 use crate::jobs::touch_owner_in_txn;
 use crate::schema::{jobs, uploads};
+use crate::uploads::PARTIAL;
 use crate::{Db, DbError};
 
 /// Leave to work on one attempt at a job.
@@ -70,6 +72,8 @@ pub struct Reported {
 pub enum Settlement {
     /// The file is what it should be, and this is what is in it.
     Inspected {
+        /// Its hash; with it the upload is stored, if it was not before.
+        sha256: Sha256Digest,
         /// What it is.
         media_type: Option<String>,
         /// What was found.
@@ -229,8 +233,14 @@ impl Db {
                     return Ok(vec![]);
                 };
                 let mut changed = vec![Topic::Job(lease.job)];
+                let is_stored = matches!(settlement, Settlement::Inspected { .. })
+                    && waits_as_part_in_txn(connection, upload)?;
                 if mark_upload_in_txn(connection, upload, settlement)? {
                     changed.push(Topic::Upload(upload));
+                }
+                if is_stored {
+                    let id = upload.to_uuid();
+                    changed.extend(follow_up_in_txn(connection, id, Some(PARTIAL))?);
                 }
                 changed.push(touch_owner_in_txn(connection, upload)?);
                 Ok(changed)
@@ -345,6 +355,19 @@ fn settle_in_txn(
         .map(|upload| upload.map(UploadId::from_uuid))
 }
 
+/// Whether the upload is a part, whole, that nobody could use before its inspection.
+fn waits_as_part_in_txn(connection: &mut PgConnection, upload: UploadId) -> QueryResult<bool> {
+    let waits = uploads::table
+        .find(upload.to_uuid())
+        .filter(uploads::state.eq(UploadState::Verifying.as_str()))
+        .filter(uploads::concat.eq(PARTIAL));
+    let found = waits
+        .select(uploads::id)
+        .for_no_key_update()
+        .first::<Uuid>(connection);
+    Ok(found.optional()?.is_some())
+}
+
 /// Writes what the job found out about its file; whether there was anything.
 fn mark_upload_in_txn(
     connection: &mut PgConnection,
@@ -354,11 +377,14 @@ fn mark_upload_in_txn(
     let row = uploads::table.find(upload.to_uuid());
     let marked = match settlement {
         Settlement::Inspected {
+            sha256,
             media_type,
             findings,
             ..
         } => diesel::update(row)
             .set((
+                uploads::state.eq(UploadState::Stored.as_str()),
+                uploads::sha256.eq(sha256.as_bytes().as_slice()),
                 uploads::media_type.eq(media_type),
                 uploads::inspection.eq(findings),
                 uploads::seq.eq(uploads::seq + 1),

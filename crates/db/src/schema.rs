@@ -74,6 +74,8 @@ diesel::table! {
         explicit_end -> Bool,
         concat -> Nullable<Text>,
         expected_sha256 -> Nullable<Binary>,
+        part_bytes -> Nullable<BigInt>,
+        multipart -> Nullable<Text>,
     }
 }
 
@@ -90,6 +92,15 @@ diesel::table! {
         upload_id -> Uuid,
         start_byte -> BigInt,
         data -> Binary,
+    }
+}
+
+diesel::table! {
+    parts (upload_id, number) {
+        upload_id -> Uuid,
+        number -> Integer,
+        end_byte -> BigInt,
+        etag -> Text,
     }
 }
 
@@ -151,6 +162,7 @@ diesel::joinable!(sign_in_links -> accounts (account_id));
 diesel::joinable!(api_tokens -> accounts (account_id));
 diesel::joinable!(uploads -> accounts (owner_id));
 diesel::joinable!(chunks -> uploads (upload_id));
+diesel::joinable!(parts -> uploads (upload_id));
 diesel::joinable!(jobs -> uploads (upload_id));
 diesel::joinable!(upload_parts -> uploads (part_id));
 
@@ -159,6 +171,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     api_tokens,
     chunks,
     jobs,
+    parts,
     sessions,
     sign_in_links,
     upload_parts,

@@ -9,14 +9,18 @@ use std::time::Duration;
 use diesel::dsl::case_when;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable};
-use slipway_core::{AccountId, ByteCount, Sha256Digest, StoreKind, Topic, UploadId, UploadState};
+use slipway_core::{
+    AccountId, ByteCount, JobKind, Sha256Digest, StoreKind, Topic, UploadId, UploadState,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::chunks::{delete_ahead_in_txn, insert_in_txn};
+use crate::chunks::insert_in_txn;
 use crate::concat::follow_up_in_txn;
 use crate::error::word;
+use crate::jobs::enqueue_in_txn;
 use crate::schema::uploads;
+use crate::upload_step::StepWithChunk;
 use crate::uploads::{PARTIAL, UploadRow, bytes, digest, touch_account_in_txn};
 use crate::{Chunk, Db, DbError, Upload};
 
@@ -65,6 +69,16 @@ impl Claim {
     /// The upload.
     pub fn id(&self) -> UploadId {
         self.id
+    }
+
+    /// The same, further on.
+    fn at(self, stored: ByteCount) -> Self {
+        Self { stored, ..self }
+    }
+
+    /// What the upload was when it was claimed.
+    pub(crate) fn state(&self) -> UploadState {
+        self.state
     }
 
     /// Which connection holds it; each newer one has a greater number.
@@ -136,12 +150,14 @@ pub struct Advance {
     pub to: ByteCount,
     /// Bytes that the database keeps, stored in the same transaction.
     pub chunk: Option<Chunk>,
-    /// The hash of all bytes so far, not yet finished.
-    pub hash_state: Vec<u8>,
+    /// The hash of all bytes so far, not yet finished; `None` when none is made.
+    pub hash_state: Option<Vec<u8>>,
     /// Bytes per second, lately.
     pub rate: Option<u64>,
-    /// The hash of the file, if these are its last bytes.
+    /// The hash of the file, if it ends there and one was made.
     pub whole: Option<Sha256Digest>,
+    /// Whether it ends there and its inspection has yet to say that it is stored.
+    pub verify: bool,
 }
 
 /// What a claim reads: writer, size, state of the hash, rate, store, owner, and the
@@ -166,7 +182,8 @@ pub enum Advanced {
 }
 
 impl Db {
-    /// Claims an upload for a connection. At a wrong offset, or with another size
+    /// Claims an upload for a connection; what an earlier one wrote ahead is not
+    /// touched. At a wrong offset, or with another size
     /// than is known, nothing is claimed, so a confused client cannot evict a
     /// healthy one.
     ///
@@ -179,7 +196,7 @@ impl Db {
         expires_after: Duration,
     ) -> Result<Claimed, DbError> {
         let claimed = self
-            .run("claiming an upload", move |connection| {
+            .run_alone("claiming an upload", move |connection| {
                 let now = OffsetDateTime::now_utc();
                 let total = bid.total.map(ByteCount::to_i64);
                 let claimed = diesel::update(
@@ -219,8 +236,6 @@ impl Db {
                 .get_result::<ClaimedRow>(connection)
                 .optional()?;
                 if let Some((writer, total, hash_state, rate, store, owner, expected)) = claimed {
-                    // What an earlier connection wrote ahead and never made part of the file.
-                    delete_ahead_in_txn(connection, id, bid.from.to_i64())?;
                     let total = total.map(bytes).transpose()?;
                     let claim = Claim {
                         id,
@@ -280,7 +295,6 @@ impl Db {
             let Some((writer, stored, total, hash_state, store, owner, expected)) = claimed else {
                 return Ok(None);
             };
-            delete_ahead_in_txn(connection, id, stored)?;
             let claim = Claim {
                 id,
                 writer,
@@ -305,8 +319,8 @@ impl Db {
     /// As every call: busy, failed or stopping. After an error the caller cannot
     /// know whether the step was taken: it must give up its claim.
     pub async fn upload_advance(&self, claim: Claim, step: Advance) -> Result<Advanced, DbError> {
-        let outcome = self
-            .run("advancing an upload", move |connection| {
+        let outcome = if step.whole.is_some() || step.verify {
+            self.run("completing an upload", move |connection| {
                 let Some((owner, concat)) = advance_in_txn(connection, &claim, &step)? else {
                     return Ok(None);
                 };
@@ -314,20 +328,31 @@ impl Db {
                     insert_in_txn(connection, claim.id, chunk)?;
                 }
                 let mut changed = vec![Topic::Upload(claim.id)];
-                if step.whole.is_some() {
-                    let (id, concat) = (claim.id.to_uuid(), concat.as_deref());
+                let (id, concat) = (claim.id.to_uuid(), concat.as_deref());
+                if step.verify {
+                    // Whole is it when the inspection says so; then follows what follows.
+                    let job = enqueue_in_txn(connection, id, JobKind::Inspect)?;
+                    changed.push(Topic::Job(job));
+                } else {
                     changed.extend(follow_up_in_txn(connection, id, concat)?);
-                    changed.push(touch_account_in_txn(connection, owner)?);
                 }
-                Ok(Some((
-                    Claim {
-                        stored: step.to,
-                        ..claim
-                    },
-                    changed,
-                )))
+                changed.push(touch_account_in_txn(connection, owner)?);
+                Ok(Some((claim.at(step.to), changed)))
             })
-            .await?;
+            .await?
+        } else {
+            self.run_alone("advancing an upload", move |connection| {
+                let moved = match &step.chunk {
+                    Some(chunk) => StepWithChunk::new(&claim, &step, chunk)
+                        .get_result::<Uuid>(connection)
+                        .optional()?,
+                    None => advance_in_txn(connection, &claim, &step)?.map(|(owner, _)| owner),
+                };
+                let changed = vec![Topic::Upload(claim.id)];
+                Ok(moved.map(|_| (claim.at(step.to), changed)))
+            })
+            .await?
+        };
         let Some((claim, changed)) = outcome else {
             return Ok(Advanced::Superseded);
         };
@@ -364,31 +389,37 @@ fn advance_in_txn(
         .filter(uploads::stored_bytes.eq(claim.stored.to_i64()))
         .filter(uploads::state.eq(claim.state.as_str()))
         .filter(uploads::removed_at.is_null());
-    let moved = match &step.whole {
-        None => diesel::update(mine)
-            .set((
-                uploads::stored_bytes.eq(step.to.to_i64()),
-                uploads::hash_state.eq(&step.hash_state),
-                uploads::rate.eq(step.rate.and_then(|rate| i64::try_from(rate).ok())),
-                uploads::seq.eq(uploads::seq + 1),
-            ))
-            .returning((uploads::owner_id, uploads::concat))
-            .get_result(connection),
-        Some(sha256) => diesel::update(mine)
-            .set((
-                uploads::stored_bytes.eq(step.to.to_i64()),
-                uploads::total_bytes.eq(step.to.to_i64()),
-                uploads::state.eq(UploadState::Stored.as_str()),
-                uploads::sha256.eq(sha256.as_bytes().as_slice()),
-                uploads::hash_state.eq(None::<Vec<u8>>),
-                uploads::rate.eq(None::<i64>),
-                uploads::finished_at.eq(OffsetDateTime::now_utc()),
-                // Of a part the time goes on.
-                uploads::expires_at.eq(case_when(uploads::concat.eq(PARTIAL), uploads::expires_at)),
-                uploads::seq.eq(uploads::seq + 1),
-            ))
-            .returning((uploads::owner_id, uploads::concat))
-            .get_result(connection),
+    if step.whole.is_none() && !step.verify {
+        let moved = diesel::update(mine).set((
+            uploads::stored_bytes.eq(step.to.to_i64()),
+            uploads::hash_state.eq(&step.hash_state),
+            uploads::rate.eq(step.rate.and_then(|rate| i64::try_from(rate).ok())),
+            uploads::seq.eq(uploads::seq + 1),
+        ));
+        let moved = moved.returning((uploads::owner_id, uploads::concat));
+        return moved.get_result(connection).optional();
+    }
+    let state = if step.verify {
+        UploadState::Verifying
+    } else {
+        UploadState::Stored
     };
-    moved.optional()
+    let sha256 = step
+        .whole
+        .as_ref()
+        .map(|sha256| sha256.as_bytes().as_slice());
+    let ended = diesel::update(mine).set((
+        uploads::stored_bytes.eq(step.to.to_i64()),
+        uploads::total_bytes.eq(step.to.to_i64()),
+        uploads::state.eq(state.as_str()),
+        uploads::sha256.eq(sha256),
+        uploads::hash_state.eq(None::<Vec<u8>>),
+        uploads::rate.eq(None::<i64>),
+        uploads::finished_at.eq(OffsetDateTime::now_utc()),
+        // Of a part the time goes on.
+        uploads::expires_at.eq(case_when(uploads::concat.eq(PARTIAL), uploads::expires_at)),
+        uploads::seq.eq(uploads::seq + 1),
+    ));
+    let ended = ended.returning((uploads::owner_id, uploads::concat));
+    ended.get_result(connection).optional()
 }

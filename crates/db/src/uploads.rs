@@ -112,6 +112,9 @@ pub struct NewUpload {
     pub explicit_end: bool,
     /// Its part in a concatenation, as announced: at most 8 KiB.
     pub concat: Option<String>,
+    /// Size of its parts in S3, all but the last; `None` where it grows with their
+    /// number, or where there are none.
+    pub part_bytes: Option<ByteCount>,
     /// How long its sender may stay away.
     pub expires_after: Duration,
     /// The SHA-256 of the file, as its sender announces it.
@@ -228,6 +231,7 @@ pub(crate) fn insert_in_txn(connection: &mut PgConnection, new: &NewUpload) -> Q
             uploads::total_bytes.eq(new.total.map(ByteCount::to_i64)),
             uploads::explicit_end.eq(new.explicit_end),
             uploads::concat.eq(&new.concat),
+            uploads::part_bytes.eq(new.part_bytes.map(ByteCount::to_i64)),
             uploads::expected_sha256.eq(new.expected.map(|digest| digest.as_bytes().to_vec())),
             uploads::sha256.eq(new.whole.map(|digest| digest.as_bytes().to_vec())),
             uploads::finished_at.eq(whole.then_some(now)),
@@ -273,7 +277,7 @@ impl Db {
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_get(&self, id: UploadId) -> Result<Option<Upload>, DbError> {
-        self.run("reading an upload", move |connection| {
+        self.run_alone("reading an upload", move |connection| {
             uploads::table
                 .find(id.to_uuid())
                 .select(UploadRow::as_select())

@@ -60,7 +60,7 @@ impl Ingest {
     /// The use cases on a database.
     pub fn new(db: Db, settings: Arc<Settings>) -> Self {
         let compute = compute::Compute::new(settings.server.workers.into());
-        let stores = stores::Stores::new(&db, &compute, &settings.uploads);
+        let stores = stores::Stores::new(&db, &compute, &settings);
         Self {
             db,
             compute,

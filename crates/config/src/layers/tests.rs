@@ -84,7 +84,7 @@ fn every_fault_of_every_file_is_told_with_its_line_and_what_was_meant() {
              did you mean sessions.idle_seconds?",
             "job in faulty/default.toml:14 is no key that there is; did you mean jobs?",
             "uploads.bytes_max in faulty/test.toml:2 must be a whole number of at least 1",
-            "uploads.store in faulty/test.toml:3 must be postgres or disk",
+            "uploads.store in faulty/test.toml:3 must be postgres or disk or s3",
         ]
     );
 }

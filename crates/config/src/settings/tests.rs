@@ -192,6 +192,9 @@ fn every_word_of_the_table_is_one_that_the_types_know() {
             let environ = [
                 ("SLIPWAY_ENV", "test"),
                 ("SESSION_SECRET", SECRET),
+                ("S3_BUCKET", "b"),
+                ("AWS_ACCESS_KEY_ID", "i"),
+                ("AWS_SECRET_ACCESS_KEY", "s"),
                 (variable.as_str(), *word),
             ];
 

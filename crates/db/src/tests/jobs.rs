@@ -54,6 +54,7 @@ async fn a_lost_lease_reports_and_settles_nothing() {
     );
     let message = "all well".to_owned();
     let settlement = Settlement::Inspected {
+        sha256: WHOLE,
         media_type: None,
         findings: serde_json::json!({}),
         message,

@@ -75,6 +75,7 @@ impl Bench {
             explicit_end: false,
             concat: None,
             expected: None,
+            part_bytes: None,
             expires_after: WEEK,
             whole: None,
             quota,
@@ -84,7 +85,10 @@ impl Bench {
 
     async fn claim(&self, id: UploadId, from: u32) -> Claim {
         match self.db.upload_claim(id, bid(from), WEEK).await.unwrap() {
-            Claimed::Yes(claim, _) => claim,
+            Claimed::Yes(claim, _) => {
+                self.db.chunk_discard_ahead(&claim).await.unwrap();
+                claim
+            }
             other => panic!("not claimed: {other:?}"),
         }
     }
@@ -160,8 +164,9 @@ fn step(claim: &Claim, data: &[u8], whole: bool) -> Advance {
             start,
             data: Bytes::copy_from_slice(data),
         }),
-        hash_state: vec![1, 2, 3],
+        hash_state: Some(vec![1, 2, 3]),
         rate: Some(1000),
         whole: whole.then_some(WHOLE),
+        verify: false,
     }
 }

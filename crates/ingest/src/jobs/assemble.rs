@@ -52,6 +52,7 @@ pub(super) async fn run(
     let Some((claim, saved)) = claimed.context("claiming the file")? else {
         return Ok(refused("there is nothing to put together any more"));
     };
+    ingest.stores.of(claim.store()).begin(&claim).await?;
     let parts = ingest.db.upload_parts(id).await;
     let parts = parts.context("reading what it is put together from")?;
     if parts.iter().any(|part| !part.is_kept) {
@@ -155,9 +156,10 @@ impl Assembly<'_> {
         let step = Step {
             to,
             tail,
-            hash_state: self.checksum.save(),
+            hash_state: Some(self.checksum.save()),
             rate: None,
             whole: last.then_some(found),
+            verify: false,
         };
         match self.store.commit(self.claim, step).await? {
             Advanced::Superseded => Ok(Taken::Superseded),

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use slipway_core::{ByteCount, UploadId, UploadState};
+use slipway_core::{ByteCount, Sha256Digest, UploadId, UploadState};
 use slipway_db::{Settlement, Upload};
 
 use super::reporter::{Interrupted, Reporter, Standing};
@@ -55,11 +55,14 @@ pub(super) async fn run(
             message: "the file was removed".to_owned(),
         });
     };
-    let (UploadState::Stored, Some(expected)) = (upload.state, upload.sha256) else {
+    if !matches!(upload.state, UploadState::Verifying | UploadState::Stored) {
         return Ok(Settlement::Refused {
             message: format!("the file is {}", upload.state),
         });
-    };
+    }
+    if upload.state == UploadState::Verifying {
+        ingest.stores.of(upload.store).settle(id).await?;
+    }
     let mut inspection = checkpoint
         .and_then(Inspection::restore)
         .unwrap_or_else(Inspection::new);
@@ -73,7 +76,8 @@ pub(super) async fn run(
         .at(inspection.standing(&upload), || inspection.save())
         .await?;
     let found = inspection.checksum.finish();
-    if found != expected {
+    // Without an expectation there is nothing to disagree with: this is the hash.
+    if let Some(expected) = upload.sha256.filter(|expected| *expected != found) {
         tracing::error!(upload = %id, "the stored bytes of upload {id} are not those that were received");
         return Ok(Settlement::UploadFailed {
             message: format!(
@@ -81,7 +85,7 @@ pub(super) async fn run(
             ),
         });
     }
-    Ok(inspection.conclude(&upload))
+    Ok(inspection.conclude(&upload, found))
 }
 
 impl Inspection {
@@ -121,7 +125,7 @@ impl Inspection {
         Ok(scanned.await?)
     }
 
-    fn conclude(&self, upload: &Upload) -> Settlement {
+    fn conclude(&self, upload: &Upload, sha256: Sha256Digest) -> Settlement {
         let lines = self.text.lines();
         let media_type = media_type(&self.head, lines.is_some(), upload.media_type.as_deref());
         let message = match lines {
@@ -132,6 +136,7 @@ impl Inspection {
             _ => format!("verified; {media_type}"),
         };
         Settlement::Inspected {
+            sha256,
             findings: json!({ "media_type": media_type, "text": lines.is_some(), "lines": lines }),
             media_type: Some(media_type),
             message,

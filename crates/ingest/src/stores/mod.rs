@@ -5,20 +5,22 @@
 
 mod disk;
 mod postgres;
+mod s3;
+mod unset;
 
 use anyhow::Result;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use slipway_config::UploadSettings;
+use slipway_config::Settings;
 use slipway_core::{ByteCount, Sha256Digest, StoreKind, UploadId};
 use slipway_db::{Advance, Advanced, Claim, Db};
 
 use crate::compute::Compute;
 
 /// A place for the bytes of files. The order of calls for one upload is
-/// [`create`](Self::create), then any number of [`write`](Self::write) and
-/// [`commit`](Self::commit), each by whoever holds the newest claim.
+/// [`create`](Self::create), then for each claim [`begin`](Self::begin) and any number
+/// of [`write`](Self::write) and [`commit`](Self::commit).
 ///
 /// Every store keeps three promises. What was committed is durable. What the holder
 /// of an older claim sends never lands, however late it comes. And a sweep takes only
@@ -26,6 +28,18 @@ use crate::compute::Compute;
 pub(crate) trait BlobStore: Send + Sync {
     /// Makes room for a new upload, before anybody is told of it.
     fn create(&self, id: UploadId) -> BoxFuture<'_, Result<()>>;
+
+    /// The size of the parts in which a file of this size is kept, if the store keeps
+    /// it in parts; fixed when the upload is announced.
+    fn part_bytes(&self, _total: ByteCount) -> Option<ByteCount> {
+        None
+    }
+
+    /// Clears the way for a new claim, before anything is written under it: what was
+    /// written ahead under an earlier one and never committed is to be gone.
+    fn begin<'a>(&'a self, _claim: &'a Claim) -> BoxFuture<'a, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// Writes bytes ahead: at byte `at`, which is where the stored bytes end or what
     /// was written ahead of them before. They are not part of the file, need not
@@ -46,6 +60,12 @@ pub(crate) trait BlobStore: Send + Sync {
     /// How many bytes may be written ahead before a commit is due. Zero where a commit
     /// costs no more than a write.
     fn bytes_between_commits(&self) -> u64;
+
+    /// Brings a whole file into its last form, after which it can be read; done by its
+    /// inspection, because it may take long. May be repeated.
+    fn settle(&self, _id: UploadId) -> BoxFuture<'_, Result<()>> {
+        async { Ok(()) }.boxed()
+    }
 
     /// Stored bytes from byte `at` on: at least one, at most `most`, as many as the
     /// store gives at once. An error where there is none.
@@ -79,12 +99,14 @@ pub(crate) struct Step {
     pub(crate) to: ByteCount,
     /// The bytes that end there, those written ahead not included; may be empty.
     pub(crate) tail: Bytes,
-    /// The hash of all bytes so far, not yet finished.
-    pub(crate) hash_state: Vec<u8>,
+    /// The hash of all bytes so far, not yet finished; `None` when none is made.
+    pub(crate) hash_state: Option<Vec<u8>>,
     /// Bytes per second, lately.
     pub(crate) rate: Option<u64>,
-    /// The hash of the file, if it ends there.
+    /// The hash of the file, if it ends there and one was made.
     pub(crate) whole: Option<Sha256Digest>,
+    /// Whether it ends there and its inspection has yet to say that it is stored.
+    pub(crate) verify: bool,
 }
 
 impl Step {
@@ -102,6 +124,7 @@ impl Step {
             hash_state: self.hash_state,
             rate: self.rate,
             whole: self.whole,
+            verify: self.verify,
         }
     }
 }
@@ -112,14 +135,24 @@ pub(crate) struct Stores {
     chosen: StoreKind,
     postgres: postgres::PostgresStore,
     disk: disk::DiskStore,
+    s3: Box<dyn BlobStore>,
 }
 
 impl Stores {
-    pub(crate) fn new(db: &Db, compute: &Compute, settings: &UploadSettings) -> Self {
+    pub(crate) fn new(db: &Db, compute: &Compute, settings: &Settings) -> Self {
+        let s3: Box<dyn BlobStore> = match &settings.s3 {
+            None => Box::new(unset::UnsetStore::new("no S3_BUCKET is set".to_owned())),
+            Some(bucket) => match s3::S3Store::new(db.clone(), bucket) {
+                Ok(store) => Box::new(store),
+                Err(fault) => Box::new(unset::UnsetStore::new(format!("{fault:#}"))),
+            },
+        };
+        let uploads = &settings.uploads;
         Self {
-            chosen: settings.store,
+            chosen: uploads.store,
             postgres: postgres::PostgresStore::new(db.clone()),
-            disk: disk::DiskStore::new(db.clone(), compute.clone(), settings.disk_path.clone()),
+            disk: disk::DiskStore::new(db.clone(), compute.clone(), uploads.disk_path.clone()),
+            s3,
         }
     }
 
@@ -133,6 +166,7 @@ impl Stores {
         match kind {
             StoreKind::Postgres => &self.postgres,
             StoreKind::Disk => &self.disk,
+            StoreKind::S3 => &*self.s3,
         }
     }
 }

@@ -32,6 +32,18 @@ impl BlobStore for PostgresStore {
         async { Ok(()) }.boxed()
     }
 
+    fn begin<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<()>> {
+        async move {
+            // Before the first claim nobody can have written anything.
+            if claim.writer() > 1 {
+                let discarded = self.db.chunk_discard_ahead(claim).await;
+                discarded.context("discarding chunks")?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn write<'a>(
         &'a self,
         claim: &'a Claim,

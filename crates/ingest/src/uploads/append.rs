@@ -1,26 +1,21 @@
-//! Taking the next bytes of a file: claim, then gather and commit side by side,
-//! chunk by chunk.
+//! Taking the next bytes of a file: claim it, then let a writer have them.
 //!
-//! It never commits out of order and never twice: the row moves only if it
-//! stands where this connection left it.
+//! It never takes a byte of an upload that it has not claimed.
 
 use anyhow::Context;
 use bytes::Bytes;
 use futures_util::Stream;
-use futures_util::future::try_join;
+use slipway_config::HashTime;
 use slipway_core::{ByteCount, Sha256Digest, UploadId, UploadState};
-use slipway_db::{Advanced, Bid, Claim, Claimed, Upload};
-use tokio::time::Instant;
+use slipway_db::{Bid, Claim, Claimed, Upload};
 
 use super::continuation::{Continuation, Ending, Landed};
-use super::gather::{End, GATHER_TIME, Gathered, Gatherer};
+use super::gather::Gatherer;
 use super::room::NoRoom;
 use super::until::until;
+use super::writer::{Writer, beyond};
 use crate::Ingest;
 use crate::checksum::Checksum;
-use crate::proof::{Expected, Proof};
-use crate::speed::Speed;
-use crate::stores::{BlobStore, Step, Written};
 
 /// Why bytes were not taken, or not all of them. Each variant is a decision some
 /// caller makes; the rest is a fault.
@@ -142,7 +137,7 @@ impl Ingest {
         if bid.total.is_some() || claim.total().is_none() {
             // Its size was not known when its owner's room was looked at, or may not
             // have been.
-            self.require_room_for(&claim, 0).await?;
+            self.require_room_beyond(&claim, claim.stored()).await?;
         }
         self.holders.supersede(id, claim.writer());
         let holding = self.holders.hold(id, claim.writer());
@@ -154,22 +149,14 @@ impl Ingest {
             let have = bid.from;
             return Err(AppendError::TooLong { have, total });
         }
-        let checksum = self.checksum_so_far(&claim, saved.as_deref()).await?;
-        let speed = Speed::going_on_from(claim.rate());
-        let now = Instant::now();
-        let writer = Writer {
-            ingest: self,
-            store: self.stores.of(claim.store()),
-            written: claim.stored(),
-            claim,
-            checksum,
-            proof: continuation.expected.map(Expected::begin),
-            end: continuation.end,
-            whole: None,
-            speed,
-            measured_at: now,
-            committed_at: now,
+        self.stores.of(claim.store()).begin(&claim).await?;
+        let later = self.settings.uploads.hash == HashTime::Inspection;
+        let checksum = if later && claim.expected().is_none() {
+            None
+        } else {
+            Some(self.checksum_so_far(&claim, saved.as_deref()).await?)
         };
+        let writer = Writer::new(self, claim, checksum, continuation);
         let body = until(body, holding.stopped());
         match writer.write(Gatherer::new(body, self.budget.clone())).await {
             Err(AppendError::Cut { .. }) if holding.is_stopped() => Err(AppendError::Superseded),
@@ -218,17 +205,19 @@ impl Ingest {
 }
 
 impl Ingest {
-    async fn require_room_for(&self, claim: &Claim, more: u64) -> Result<(), AppendError> {
+    pub(super) async fn require_room_beyond(
+        &self,
+        claim: &Claim,
+        before: ByteCount,
+    ) -> Result<(), AppendError> {
+        if claim.total().is_some() {
+            return Ok(());
+        }
         let have = claim.stored();
+        let more = have.since(before);
         let room = self.still_has_room(claim.owner(), more).await?;
         room.map_err(|why| AppendError::NoRoom { why, have })
     }
-}
-
-/// The byte after `data`, which begins at `at`.
-fn beyond(at: ByteCount, data: &Bytes) -> anyhow::Result<ByteCount> {
-    let length = u64::try_from(data.len()).context("measuring some bytes")?;
-    at.checked_add(length).context("a file that is too large")
 }
 
 /// What to answer when the upload stands elsewhere or takes no more bytes; `more`
@@ -262,237 +251,5 @@ fn unclaimed(upload: &Upload, bid: Bid, end: Ending, more: bool) -> Result<Lande
             })
         }
         UploadState::Verifying | UploadState::Stored => Err(AppendError::Complete { have, more }),
-    }
-}
-
-/// A claimed upload and everything that goes on from chunk to chunk.
-struct Writer<'a> {
-    ingest: &'a Ingest,
-    store: &'a dyn BlobStore,
-    claim: Claim,
-    /// Where the bytes end that the store has, committed or not.
-    written: ByteCount,
-    /// Of the bytes up to there.
-    checksum: Checksum,
-    /// Of the bytes of this request, if its sender declared one. Until it holds,
-    /// nothing is committed.
-    proof: Option<Proof>,
-    end: Ending,
-    /// The digest of the file, once it is complete.
-    whole: Option<Sha256Digest>,
-    speed: Speed,
-    measured_at: Instant,
-    committed_at: Instant,
-}
-
-impl Writer<'_> {
-    /// Hands one chunk to the store while the next is gathered, until the sender is
-    /// done.
-    async fn write<E>(
-        mut self,
-        mut gatherer: Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<Landed, AppendError> {
-        let uneasy = self.store.bytes_between_commits() > 0;
-        let mut gathered = gatherer.next(self.room_after(0), false).await;
-        loop {
-            let Gathered { data, end } = gathered;
-            let room = self.room_after(data.len());
-            if end != End::NotYet || room == 0 {
-                return self.conclude(data, end, &mut gatherer).await;
-            }
-            // An error of the store ends the gathering at once: a superseded
-            // connection must not wait for its sender to fall silent.
-            let next = async { Ok(gatherer.next(room, uneasy).await) };
-            (self, gathered) = try_join(self.take(data), next).await?;
-        }
-    }
-
-    /// How many bytes may still come once `pending` more are written.
-    fn room_after(&self, pending: usize) -> usize {
-        let limit = self
-            .claim
-            .total()
-            .unwrap_or_else(|| self.ingest.bytes_max());
-        let room = limit.since(self.written);
-        usize::try_from(room)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(pending)
-    }
-
-    /// Hashes one chunk and hands it to the store. Returns once everything up to its
-    /// end is durable, if a commit is due; else once the store has the chunk.
-    async fn take(self, data: Bytes) -> Result<Self, AppendError> {
-        let to = beyond(self.written, &data)?;
-        let writer = self.hash(&data).await?;
-        let pending = to.since(writer.claim.stored());
-        let due = pending >= writer.store.bytes_between_commits()
-            || writer.committed_at.elapsed() >= GATHER_TIME;
-        if pending > 0 && due && writer.proof.is_none() {
-            return writer.commit(to, data).await;
-        }
-        writer.write_ahead(to, data).await
-    }
-
-    async fn hash(mut self, data: &Bytes) -> Result<Self, AppendError> {
-        if data.is_empty() {
-            return Ok(self);
-        }
-        let (mut checksum, mut proof, data) = (self.checksum, self.proof, data.clone());
-        let hashed = self.ingest.compute.hash(move || {
-            checksum.update(&data);
-            if let Some(proof) = &mut proof {
-                proof.update(&data);
-            }
-            (checksum, proof)
-        });
-        (self.checksum, self.proof) = hashed.await?;
-        Ok(self)
-    }
-
-    async fn write_ahead(self, to: ByteCount, data: Bytes) -> Result<Self, AppendError> {
-        if data.is_empty() {
-            return Ok(self);
-        }
-        match self.store.write(&self.claim, self.written, data).await? {
-            Written::Superseded => Err(AppendError::Superseded),
-            Written::Yes => Ok(Self {
-                written: to,
-                ..self
-            }),
-        }
-    }
-
-    /// Makes everything up to `to` durable, `tail` being what the store does not have.
-    async fn commit(mut self, to: ByteCount, tail: Bytes) -> Result<Self, AppendError> {
-        let now = Instant::now();
-        let pending = to.since(self.claim.stored());
-        self.speed.moved(pending, now - self.measured_at);
-        self.measured_at = now;
-        if let (true, Some(expected)) = (self.completes(to), self.claim.expected()) {
-            let found = self.checksum.finish();
-            if found != expected {
-                return self.mistaken(found, expected).await;
-            }
-        }
-        let unknown_size = self.claim.total().is_none();
-        let step = Step {
-            to,
-            tail,
-            hash_state: self.checksum.save(),
-            rate: self.speed.per_second(),
-            whole: self.completes(to).then(|| self.checksum.finish()),
-        };
-        let whole = step.whole;
-        let Advanced::Yes(claim) = self.store.commit(self.claim, step).await? else {
-            return Err(AppendError::Superseded);
-        };
-        if whole.is_some() {
-            self.ingest.enqueued.notify_one();
-            tracing::info!(upload = %claim.id(), bytes = %claim.stored(), "upload {} stored", claim.id());
-        }
-        if unknown_size {
-            self.ingest.require_room_for(&claim, pending).await?;
-        }
-        Ok(Self {
-            claim,
-            whole,
-            written: to,
-            committed_at: Instant::now(),
-            ..self
-        })
-    }
-
-    /// Gives up a file that is not the one its sender announced.
-    async fn mistaken(
-        self,
-        found: Sha256Digest,
-        expected: Sha256Digest,
-    ) -> Result<Self, AppendError> {
-        let error = AppendError::WrongFile { found, expected };
-        let failed = self.ingest.db.upload_fail(self.claim, error.to_string());
-        if !failed.await.context("giving up the upload")? {
-            return Err(AppendError::Superseded);
-        }
-        Err(error)
-    }
-
-    /// Whether the file is complete once it reaches `to`. A sender that says when it
-    /// is may do so with bytes that are committed one by one, so its word counts
-    /// only after the last of them: `conclude` makes `BySize` of it.
-    fn completes(&self, to: ByteCount) -> bool {
-        self.end == Ending::BySize && self.claim.total() == Some(to)
-    }
-
-    /// Takes the last chunk of a request and says what has come of it.
-    async fn conclude<E>(
-        self,
-        data: Bytes,
-        end: End,
-        gatherer: &mut Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<Landed, AppendError> {
-        let to = beyond(self.written, &data)?;
-        // All that may come is here; the sender should have stopped.
-        let more = end == End::NotYet && gatherer.has_more().await;
-        let mut writer = self.hash(&data).await?.prove(end, more)?;
-        let complete = end != End::Cut && !more;
-        let said = writer.end == Ending::Here && complete;
-        let other_size = writer.claim.total().filter(|total| said && *total != to);
-        if said && other_size.is_none() {
-            writer.end = Ending::BySize;
-            writer.claim = writer.claim.of_total(to);
-        }
-        if to > writer.claim.stored() || writer.completes(to) {
-            writer = writer.commit(to, data).await?;
-        }
-        let have = writer.claim.stored();
-        match (end, other_size) {
-            (End::Cut, _) => Err(AppendError::Cut { have }),
-            (_, Some(given)) => Err(AppendError::OtherSize { given, have }),
-            _ if more => writer.overrun().await,
-            _ => Ok(writer.landed()),
-        }
-    }
-
-    /// Holds the bytes against what their sender declared, if it did.
-    fn prove(mut self, end: End, more: bool) -> Result<Self, AppendError> {
-        let have = self.claim.stored();
-        let Some(proof) = self.proof.take() else {
-            return Ok(self);
-        };
-        if end == End::Cut {
-            return Err(AppendError::Cut { have });
-        }
-        if more || !proof.holds() {
-            return Err(AppendError::WrongChecksum);
-        }
-        Ok(self)
-    }
-
-    fn landed(&self) -> Landed {
-        let unfinished = self.whole.is_none();
-        Landed {
-            stored: self.claim.stored(),
-            whole: self.whole,
-            expires_at: unfinished.then(|| self.claim.expires_at()),
-        }
-    }
-
-    /// What comes of a sender that goes on past the end. One that says itself when it
-    /// is complete, and goes past the size it said, cannot be believed in anything
-    /// (draft-ietf-httpbis-resumable-upload, "Upload Append").
-    async fn overrun(self) -> Result<Landed, AppendError> {
-        let have = self.claim.stored();
-        let Some(total) = self.claim.total() else {
-            let max = self.ingest.bytes_max();
-            return Err(AppendError::TooLarge { max, have });
-        };
-        if self.end != Ending::BySize {
-            let message = format!("more than the {total} bytes that were announced were sent");
-            let failed = self.ingest.db.upload_fail(self.claim, message);
-            if !failed.await.context("giving up the upload")? {
-                return Err(AppendError::Superseded);
-            }
-        }
-        Err(AppendError::TooLong { have, total })
     }
 }

@@ -42,6 +42,7 @@ impl Ingest {
             explicit_end: false,
             concat: file.concat,
             expires_after: self.settings.uploads.expires_after,
+            part_bytes: None,
             expected: file.expected,
             whole: None,
             quota,

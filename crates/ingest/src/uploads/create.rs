@@ -107,6 +107,7 @@ impl Ingest {
             explicit_end: file.explicit_end,
             concat: file.concat,
             expected: file.expected,
+            part_bytes: file.total.and_then(|total| place.part_bytes(total)),
             expires_after: self.settings.uploads.expires_after,
             whole,
             quota,

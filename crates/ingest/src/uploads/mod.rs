@@ -3,6 +3,7 @@
 //! It never holds a database connection while bytes are on their way.
 
 mod append;
+mod behind;
 mod concat;
 mod content;
 mod continuation;
@@ -13,6 +14,7 @@ mod holders;
 mod look;
 mod room;
 mod until;
+mod writer;
 
 pub use append::AppendError;
 pub use content::ContentError;

@@ -300,5 +300,9 @@ pub(super) fn storage(environ: &Environ, settings: &Settings) -> Finding {
             "files are kept on a disk that is declared to outlive the process (uploads.disk_durable)",
         ),
         StoreKind::Disk => Finding::ok("storage", "files are kept on the disk"),
+        StoreKind::S3 => Finding::ok(
+            "storage",
+            "files are kept in a bucket, and in the database until a part is full",
+        ),
     }
 }

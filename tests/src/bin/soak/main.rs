@@ -13,7 +13,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use slipway_tests::faults::{Ends, Kills, Two};
-use slipway_tests::{STORES, Site, Storage};
+use slipway_tests::{Site, Storage, stores};
 
 /// Every campaign, in the order in which all are run.
 const CAMPAIGNS: [&str; 4] = ["kills", "ends", "two", "large"];
@@ -60,7 +60,7 @@ fn seed() -> Result<u64> {
 
 async fn kills() -> Result<Vec<Value>> {
     let mut cases = Vec::new();
-    for store in STORES {
+    for store in stores() {
         let (began, seed) = (Instant::now(), seed()?);
         let campaign = Kills {
             kills: KILLS,
