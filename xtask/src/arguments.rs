@@ -9,7 +9,9 @@ use crate::postgres::Pick;
 use crate::usage::nearest;
 
 /// The sub-commands, for suggestions.
-const COMMANDS: [&str; 7] = ["dev", "test", "soak", "ci", "layers", "tidy", "help"];
+const COMMANDS: [&str; 8] = [
+    "dev", "test", "bench", "soak", "ci", "layers", "tidy", "help",
+];
 /// The flags of `dev`, for suggestions.
 const DEV_FLAGS: [&str; 5] = [
     "--port",
@@ -32,6 +34,11 @@ pub(crate) enum Request {
     Dev(DevOptions),
     /// Run the tests, all or those that match.
     Test(TestOptions),
+    /// Measure, everything or one thing.
+    Bench {
+        /// What to measure.
+        name: Option<String>,
+    },
     /// Run the fault campaigns, all or one.
     Soak {
         /// A campaign's name.
@@ -81,7 +88,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Request, String> {
         "help" => Ok(Request::Help),
         "dev" => dev(rest).map(Request::Dev),
         "test" => test(rest).map(Request::Test),
-        "soak" => soak(rest),
+        "bench" => named("bench", rest).map(|name| Request::Bench { name }),
+        "soak" => named("soak", rest).map(|campaign| Request::Soak { campaign }),
         "ci" => alone(rest, Request::Ci),
         "layers" => alone(rest, Request::Layers),
         "tidy" => alone(rest, Request::Tidy),
@@ -174,16 +182,14 @@ fn pick(text: &str) -> Result<Pick, String> {
     }
 }
 
-fn soak(words: &[String]) -> Result<Request, String> {
+/// At most one name. Which names there are is known to the program that has the things.
+fn named(command: &str, words: &[String]) -> Result<Option<String>, String> {
     match words {
         [flag, ..] if flag.starts_with('-') => Err(unknown("flag", flag, &[])),
         [_, second, ..] => Err(format!(
-            "`soak` takes one campaign, `{second}` is one too many"
+            "`{command}` takes one name, `{second}` is one too many"
         )),
-        // Which names there are is known to the program that has the campaigns.
-        _ => Ok(Request::Soak {
-            campaign: words.first().cloned(),
-        }),
+        _ => Ok(words.first().cloned()),
     }
 }
 
@@ -301,7 +307,8 @@ mod tests {
     }
 
     #[test]
-    fn soak_takes_one_campaign_at_most() {
+    fn bench_and_soak_take_one_name_at_most() {
+        assert_eq!(parsed("bench"), Ok(Request::Bench { name: None }));
         assert_eq!(parsed("soak"), Ok(Request::Soak { campaign: None }));
         assert_eq!(
             parsed("soak kills"),

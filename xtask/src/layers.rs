@@ -47,7 +47,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Outside crates that belong to a layer: who may use them, and what others do instead.
-const OWNERS: [(&str, &[&str], &str); 13] = [
+const OWNERS: [(&str, &[&str], &str); 14] = [
     ("diesel", &["slipway-db"], SQL),
     ("diesel_migrations", &["slipway-db"], SQL),
     ("r2d2", &["slipway-db"], SQL),
@@ -64,9 +64,15 @@ const OWNERS: [(&str, &[&str], &str); 13] = [
         &["slipway-ingest"],
         "call the password functions of slipway-ingest",
     ),
+    ("object_store", &["slipway-ingest"], STORE),
     (
         "actix-web",
-        &["slipway-web", "slipway-realtime", "slipway"],
+        &[
+            "slipway-web",
+            "slipway-realtime",
+            "slipway",
+            "slipway-tests",
+        ],
         HTTP,
     ),
     ("actix-multipart", &["slipway-web"], HTTP),
@@ -85,6 +91,7 @@ const OWNERS: [(&str, &[&str], &str); 13] = [
 ];
 
 const SQL: &str = "add a method to slipway-db";
+const STORE: &str = "read and write through the stores of slipway-ingest";
 const HTTP: &str = "give slipway-web a plain value to show";
 
 /// Prints every forbidden arrow; true when there is none.

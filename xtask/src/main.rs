@@ -5,7 +5,9 @@
 //! seconds and still works when the product does not compile.
 
 mod arguments;
+mod bench;
 mod browser;
+mod bucket;
 mod ci;
 mod dev;
 mod environ;
@@ -69,6 +71,7 @@ fn perform(request: Request) -> Result<ExitCode> {
         Request::Help => true,
         Request::Dev(options) => return dev::run(&workspace, &options),
         Request::Test(options) => test::run(&workspace, &options, &Stop::listen()?)?,
+        Request::Bench { name } => bench::run(&workspace, name.as_deref(), &Stop::listen()?)?,
         Request::Soak { campaign } => soak::run(&workspace, campaign.as_deref(), &Stop::listen()?)?,
         Request::Ci => ci::run(&workspace, &Stop::listen()?)?,
         Request::Layers => layers::report(&workspace)?,

@@ -20,3 +20,4 @@ pub(crate) use cluster::{Claim, Cluster};
 pub(crate) use door::Door;
 pub(crate) use pidfile::look;
 pub(crate) use pins::PACKAGED_VERSION;
+pub(crate) use server::Durability;

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::dev::{BUILD_LIMIT, built};
-use crate::postgres::{self, Binaries, Claim, Cluster, Door, Pick};
+use crate::postgres::{self, Binaries, Claim, Cluster, Door, Durability, Pick};
 use crate::process::Group;
 use crate::stop::Stop;
 use crate::toolchain::Toolchain;
@@ -27,6 +27,7 @@ pub(crate) struct Scene<'a> {
     pub(crate) toolchain: Toolchain,
     /// Whether to go on.
     pub(crate) stop: &'a Stop,
+    durability: Durability,
 }
 
 /// What tests stand on.
@@ -44,7 +45,16 @@ impl<'a> Scene<'a> {
             workspace,
             toolchain: Toolchain::settle(workspace)?,
             stop,
+            durability: Durability::None,
         })
+    }
+
+    /// The same with servers as they come, on which speed can be measured.
+    pub(crate) fn durable(self) -> Self {
+        Self {
+            durability: Durability::Full,
+            ..self
+        }
     }
 
     /// Does `work` with what `build` makes of `binary`, on a server that is gone again
@@ -59,7 +69,7 @@ impl<'a> Scene<'a> {
         let mut build = Group::start(build.current_dir(&self.workspace.root), "the build")?;
         // Before the claim: without a server there is nothing to remove.
         let binaries = postgres::find(pick, self.stop)?;
-        let servers = Servers::start(binaries, self.workspace, self.stop)?;
+        let servers = Servers::start(binaries, self)?;
         let mut settings = servers.settings();
         settings.push(("SLIPWAY_BIN", binary.display().to_string()));
         let ground = Ground {
@@ -84,11 +94,12 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(binaries: Binaries, workspace: &Workspace, stop: &Stop) -> Result<Servers> {
+    fn start(binaries: Binaries, scene: &Scene<'_>) -> Result<Servers> {
         let (first, second) = Door::pair().unzip();
-        let clusters = workspace.clusters();
+        let (clusters, stop) = (scene.workspace.clusters(), scene.stop);
         let claim = |which, door| {
-            Claim::throw_away(&clusters, which, stop).map(|claim| claim.with_door(door))
+            let claim = Claim::throw_away(&clusters, which, stop)?;
+            anyhow::Ok(claim.with_door(door).with_durability(scene.durability))
         };
         let (one, other) = (claim("", first)?, claim("-other", second)?);
         Ok(Servers {
@@ -104,6 +115,7 @@ impl Servers {
             ("SLIPWAY_ENV", "test".to_owned()),
             ("TEST_DATABASE_URL", self.one.address(DATABASE)),
             ("TEST_OTHER_DATABASE_URL", self.other.address(DATABASE)),
+            ("SLIPWAY_PG_LOG", self.one.log().display().to_string()),
             ("TEST_OTHER_LOG", self.other.log().display().to_string()),
         ];
         let doors = [

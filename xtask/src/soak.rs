@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::bucket;
 use crate::dev::BUILD_LIMIT;
 use crate::environ;
 use crate::postgres::Pick;
 use crate::process::Group;
+use crate::say;
 use crate::scene::Scene;
 use crate::stop::Stop;
 use crate::workspace::Workspace;
@@ -41,6 +43,10 @@ pub(crate) fn run(workspace: &Workspace, campaign: Option<&str>, stop: &Stop) ->
         Group::start(&mut build, "the build of the soak")?.finish(BUILD_LIMIT, stop)?;
         let mut command = Command::new(binary.with_file_name("soak"));
         environ::give(&mut command, &ground.settings);
+        match bucket::program(workspace, stop)? {
+            Ok(program) => _ = command.env(bucket::VARIABLE, program),
+            Err(reason) => say::skipped("the campaigns on the S3 store", reason),
+        }
         command
             .env("SLIPWAY_SOAK_DIR", workspace.target.join("soak"))
             .args(campaign)

@@ -9,7 +9,6 @@ use std::time::Duration;
 use anyhow::Result;
 
 use crate::arguments::TestOptions;
-use crate::browser;
 use crate::postgres::{NoPackage, PACKAGED_VERSION, Pick};
 use crate::process::lines;
 use crate::say;
@@ -17,6 +16,7 @@ use crate::scene::{Ground, Scene};
 use crate::stop::{Stop, Stopped};
 use crate::tally::{Tally, of_cargo};
 use crate::workspace::Workspace;
+use crate::{browser, bucket};
 
 /// The Rust suites with their compilation; half of what a check in CI may take.
 const RUST_LIMIT: Duration = Duration::from_secs(45 * 60);
@@ -126,13 +126,20 @@ fn rust_suites(
     let _none_yet = fs::remove_file(&skipped);
     let mut cargo = scene.toolchain.cargo();
     cargo.env("TEST_SKIPPED", &skipped);
+    let mut tally = Tally::default();
+    match bucket::program(scene.workspace, scene.stop)? {
+        Ok(program) => _ = cargo.env(bucket::VARIABLE, program),
+        Err(reason) => {
+            say::skipped("the tests of the S3 store", reason);
+            tally += Tally::SKIPPED;
+        }
+    }
     cargo.envs(ground.settings.iter().map(|(name, value)| (name, value)));
     cargo
         .args(["test", "--no-fail-fast"])
         .args(packages)
         .args(filter)
         .current_dir(&scene.workspace.root);
-    let mut tally = Tally::default();
     let status = lines(&mut cargo, "cargo test", RUST_LIMIT, scene.stop, |line| {
         say::out(line);
         if let Some(part) = of_cargo(line) {

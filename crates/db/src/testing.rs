@@ -6,12 +6,13 @@ use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use diesel::connection::SimpleConnection;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Binary, Bool, Text};
 use secrecy::{ExposeSecret, SecretString};
 pub use slipway_config::Environment;
 use slipway_config::{
@@ -217,6 +218,31 @@ impl TestDatabase {
         Ok(Held {
             _connection: connection,
         })
+    }
+
+    /// Inserts `chunk` so many times into a table like that of chunks, over one
+    /// connection, each in a transaction of its own; how long that took. The fastest
+    /// that bytes can go in, and so the reference for how fast they do.
+    ///
+    /// # Errors
+    /// Whatever the database says.
+    pub fn time_inserts(&self, chunk: &[u8], times: usize) -> Result<Duration> {
+        let mut connection = self.unguarded()?;
+        connection.batch_execute(
+            "CREATE TABLE raw (LIKE chunks INCLUDING STORAGE INCLUDING COMPRESSION \
+             INCLUDING INDEXES INCLUDING CONSTRAINTS)",
+        )?;
+        let id = Uuid::now_v7();
+        let began = Instant::now();
+        for number in 0..times {
+            let start = i64::try_from(number * chunk.len())?;
+            diesel::sql_query("INSERT INTO raw (upload_id, start_byte, data) VALUES ($1, $2, $3)")
+                .bind::<diesel::sql_types::Uuid, _>(id)
+                .bind::<BigInt, _>(start)
+                .bind::<Binary, _>(chunk)
+                .execute(&mut connection)?;
+        }
+        Ok(began.elapsed())
     }
 
     /// The rows of a query with one text column called `value`.

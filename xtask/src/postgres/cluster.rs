@@ -16,7 +16,7 @@ use super::binaries::Binaries;
 use super::door::Door;
 use super::folders::{Folders, exclusively};
 use super::pidfile::{Verdict, inhabitants, judge};
-use super::server::{Launch, Pace, Server, Site};
+use super::server::{Durability, Launch, Pace, Server, Site};
 use super::wire::{Connection, USER};
 use crate::say;
 use crate::stop::{GLANCE, Stop};
@@ -34,6 +34,7 @@ pub(crate) struct Claim {
     account: Account,
     folders: Folders,
     door: Option<Door>,
+    durability: Durability,
 }
 
 /// A running private cluster; stopped when dropped.
@@ -55,12 +56,18 @@ impl Claim {
             account,
             folders,
             door: None,
+            durability: Durability::None,
         }))
     }
 
     /// The same with another way in.
     pub(crate) fn with_door(self, door: Option<Door>) -> Claim {
         Claim { door, ..self }
+    }
+
+    /// The same with other promises.
+    pub(crate) fn with_durability(self, durability: Durability) -> Claim {
+        Claim { durability, ..self }
     }
 
     /// A new folder under `clusters` for one of the servers of this run, after removing
@@ -104,6 +111,7 @@ impl Claim {
             socket: self.folders.socket.clone(),
             log: state.join("server.log"),
             door: self.door.clone(),
+            durability: self.durability,
         };
         say::step("postgres", origin);
         let server = bring_up(&site, stop).with_context(|| {

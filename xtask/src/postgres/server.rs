@@ -56,6 +56,26 @@ const SETTINGS: [(&str, &str); 15] = [
     ("log_line_prefix", "%m [%p] %d %a "),
 ];
 
+/// Those of them that a server does without when a power cut must cost nothing: then
+/// Postgres' own defaults hold.
+const CARELESS: [&str; 6] = [
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "wal_level",
+    "max_wal_senders",
+    "shared_buffers",
+];
+
+/// Whether a server keeps its word to those who use it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Durability {
+    /// What it acknowledges may be gone after a power cut; fast.
+    None,
+    /// As it comes: for measuring.
+    Full,
+}
+
 /// What the log says when remains of an earlier server are still in the way; they go
 /// by themselves within a second or so.
 const HELD: [&str; 2] = [
@@ -87,6 +107,8 @@ pub(crate) struct Site {
     pub(crate) log: PathBuf,
     /// The way in besides the socket.
     pub(crate) door: Option<Door>,
+    /// What it promises.
+    pub(crate) durability: Durability,
 }
 
 /// How an attempt to start went; failures carry the end of the log.
@@ -151,7 +173,11 @@ impl Site {
         let log = File::create(&self.log)?;
         let mut command = self.binaries.command(&self.account, "postgres");
         command.arg("-D").arg(&self.data);
+        let careful = self.durability == Durability::Full;
         for (name, value) in SETTINGS {
+            if careful && CARELESS.contains(&name) {
+                continue;
+            }
             command.arg("-c").arg(format!("{name}={value}"));
         }
         command
