@@ -32,11 +32,12 @@ const BROWSER_FLAGS = [
 
 /** The server under test, in the hands of the `testbed` program. */
 export class Testbed {
-  static async start() {
+  /** @param {string[]} settings such as `SLIPWAY__SERVER__ALLOWED_ORIGINS=*` */
+  static async start(settings = []) {
     const program = join(dirname(process.env.SLIPWAY_BIN ?? BUILT), 'testbed');
     assert.ok(existsSync(program), 'no testbed: run `cargo build --workspace`, or set SLIPWAY_BIN to the slipway program beside it');
     const bed = new Testbed();
-    bed.child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+    bed.child = spawn(program, settings, { stdio: ['pipe', 'pipe', 'inherit'] });
     bed.lines = createInterface({ input: bed.child.stdout })[Symbol.asyncIterator]();
     Object.assign(bed, await bed.#line());
     return bed;

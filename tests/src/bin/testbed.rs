@@ -3,8 +3,9 @@
 //!
 //! `start`, `kill` (SIGKILL), `stop` (SIGTERM) and `link` are the lines; `start`
 //! and `link` answer with `{"url", "sign_in_url", "token", "pid"}`, as does the
-//! beginning, each time with a fresh link. When standard input ends, so does
-//! everything.
+//! beginning, each time with a fresh link. Arguments such as
+//! `SLIPWAY__SERVER__ALLOWED_ORIGINS=*` are settings. When standard input ends, so
+//! does everything.
 
 use std::io::{BufRead, Write};
 
@@ -13,7 +14,12 @@ use serde_json::json;
 use slipway_tests::{Site, Who};
 
 fn main() -> Result<()> {
-    let mut site = Site::start()?;
+    let settings: Vec<String> = std::env::args().skip(1).collect();
+    let settings: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|setting| setting.split_once('=').unwrap_or((setting, "")))
+        .collect();
+    let mut site = Site::start_with(&settings)?;
     let who = site.who("dev@example.com", "administrator")?;
     describe(&site, &who)?;
     for line in std::io::stdin().lock().lines() {
