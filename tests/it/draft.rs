@@ -279,3 +279,36 @@ async fn bytes_that_differ_from_their_digest_are_not_kept() -> Result<()> {
     assert_eq!(json["sha256"], sha256(&file).as_str());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_get_shows_how_far_it_is_and_disturbs_nobody_and_then_where_the_file_is() -> Result<()> {
+    let app = app()?;
+    let url = place(
+        &app.site,
+        &create(&app, &[("Upload-Complete", "?0")], "hel").await?,
+    )?;
+    let client = Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let writers = "SELECT writer::text AS value FROM uploads";
+    let before = app.site.database().query(writers)?;
+
+    let unfinished = client.get(&url).send().await?;
+
+    assert_eq!(
+        (unfinished.status(), header(&unfinished, "upload-offset")),
+        (StatusCode::NO_CONTENT, Some("3"))
+    );
+    assert_eq!(app.site.database().query(writers)?, before);
+    append(&url, 3, &[("Upload-Complete", "?1")], "lo")
+        .await?
+        .error_for_status()?;
+    let finished = client.get(&url).send().await?;
+    assert_eq!(finished.status(), StatusCode::TEMPORARY_REDIRECT);
+    let content = place(&app.site, &finished)?;
+    let anonymous = client.get(&content).send().await?;
+    assert_eq!(anonymous.status(), StatusCode::UNAUTHORIZED);
+    let owner = client.get(&content).bearer_auth(&app.who.token);
+    assert_eq!(owner.send().await?.text().await?, "hello");
+    Ok(())
+}

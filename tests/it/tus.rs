@@ -379,3 +379,27 @@ async fn a_checksum_that_cannot_be_read_is_refused_before_any_byte() -> Result<(
     assert_eq!(upload.offset().await?, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn whoever_has_the_key_is_told_the_offset_whatever_else_they_show() -> Result<()> {
+    let app = app()?;
+    let upload = app.upload_of(5).await?;
+    upload.patch(0, "hel").await?.error_for_status()?;
+    // Clients take 401, 403 and 400 here for "start from zero".
+    for (name, value) in [
+        ("Authorization", "Bearer slw_expired"),
+        ("Authorization", "Basic dTpw"),
+        (
+            "Cookie",
+            "slipway_session=gone; __Host-slipway_session=gone",
+        ),
+        ("Origin", "https://evil.example.com"),
+        ("Sec-Fetch-Site", "cross-site"),
+    ] {
+        let head = upload.request(Method::HEAD).header(name, value);
+        let head = head.send().await?;
+        assert_eq!(head.status(), StatusCode::OK, "{name}: {value}");
+        assert_eq!(header(&head, "upload-offset"), Some("3"));
+    }
+    Ok(())
+}

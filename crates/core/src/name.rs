@@ -100,4 +100,16 @@ mod tests {
         assert_eq!(name.as_str().chars().count(), FileName::CHARACTERS_MAX);
         assert!(name.as_str().ends_with("….gz"), "{name}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_client_calls_a_file_it_becomes_a_name_and_never_a_path(text in ".{0,600}") {
+            let name = FileName::from_client(&text);
+
+            let name = name.as_str();
+            proptest::prop_assert!((1..=FileName::CHARACTERS_MAX).contains(&name.chars().count()));
+            proptest::prop_assert!(!name.contains(['/', '\\', '\0', '\n', '\r']));
+            proptest::prop_assert!(name != "." && name != "..");
+        }
+    }
 }

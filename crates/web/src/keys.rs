@@ -96,4 +96,17 @@ mod tests {
             assert_eq!(ours.check(key), None, "{key}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_but_what_was_signed_opens_anything(text in "(\\.|/|%2e|-|_|[0-9a-f]{1,36}|.){0,20}") {
+            let ours = keys("one");
+            proptest::prop_assert_eq!(ours.check(&text), None);
+
+            let key = ours.of(UploadId::new());
+            proptest::prop_assert_eq!(ours.check(&format!("{key}{text}")).is_some(), text.is_empty());
+            let before = format!("{text}{key}");
+            proptest::prop_assert_eq!(ours.check(&before).is_some(), text.is_empty());
+        }
+    }
 }
