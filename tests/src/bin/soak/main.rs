@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the report is what it is run for")]
 
 mod large;
+mod takeover;
 
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +17,7 @@ use slipway_tests::faults::{Ends, Kills, Two};
 use slipway_tests::{Site, Storage, stores};
 
 /// Every campaign, in the order in which all are run.
-const CAMPAIGNS: [&str; 4] = ["kills", "ends", "two", "large"];
+const CAMPAIGNS: [&str; 5] = ["kills", "ends", "two", "takeover", "large"];
 
 const KILLS: usize = 100;
 const ENDS: usize = 20;
@@ -49,6 +50,7 @@ async fn run(name: &str) -> Result<Vec<Value>> {
         "kills" => kills().await,
         "ends" => ends().await,
         "two" => two().await,
+        "takeover" => takeover::run().await,
         _ => large::run().await,
     }
 }
