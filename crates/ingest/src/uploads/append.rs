@@ -119,6 +119,7 @@ impl Ingest {
         body: impl Stream<Item = Result<Bytes, E>>,
     ) -> Result<Landed, AppendError> {
         let bid = continuation.bid(self.bytes_max())?;
+        let holding = self.holders.enter(id);
         let claimed = self
             .db
             .upload_claim(id, bid, self.settings.uploads.expires_after)
@@ -139,8 +140,7 @@ impl Ingest {
             // have been.
             self.require_room_beyond(&claim, claim.stored()).await?;
         }
-        self.holders.supersede(id, claim.writer());
-        let holding = self.holders.hold(id, claim.writer());
+        holding.claimed(claim.writer());
         if let Some(total) = claim.total()
             && continuation
                 .announced

@@ -27,7 +27,10 @@ pub(crate) struct Holders(Arc<Mutex<HashMap<UploadId, Vec<Held>>>>);
 
 /// One of them, seen from outside.
 struct Held {
-    writer: i64,
+    /// `None` while it claims the upload: it may be superseded before it knows.
+    writer: Option<i64>,
+    /// The newest writer that was heard of.
+    newest: i64,
     stop: watch::Sender<bool>,
     /// Closed when the connection is done.
     done: watch::Receiver<()>,
@@ -37,18 +40,18 @@ struct Held {
 pub(crate) struct Holding {
     holders: Holders,
     id: UploadId,
-    writer: i64,
     stopped: watch::Receiver<bool>,
     _done: watch::Sender<()>,
 }
 
 impl Holders {
-    /// Notes that a connection holds an upload, as writer number `writer`.
-    pub(super) fn hold(&self, id: UploadId, writer: i64) -> Holding {
+    /// Notes that a connection is about to claim an upload.
+    pub(super) fn enter(&self, id: UploadId) -> Holding {
         let (stop, stopped) = watch::channel(false);
         let (done, watched) = watch::channel(());
         let held = Held {
-            writer,
+            writer: None,
+            newest: i64::MIN,
             stop,
             done: watched,
         };
@@ -56,7 +59,6 @@ impl Holders {
         Holding {
             holders: self.clone(),
             id,
-            writer,
             stopped,
             _done: done,
         }
@@ -64,10 +66,9 @@ impl Holders {
 
     /// Stops every connection that is older than writer number `newest`.
     pub(super) fn supersede(&self, id: UploadId, newest: i64) {
-        for held in self.lock().get(&id).into_iter().flatten() {
-            if held.writer < newest {
-                held.stop.send_replace(true);
-            }
+        for held in self.lock().get_mut(&id).into_iter().flatten() {
+            held.newest = held.newest.max(newest);
+            held.stop_if_superseded();
         }
     }
 
@@ -77,11 +78,13 @@ impl Holders {
         let done: Vec<_> = {
             let holders = self.lock();
             let held = holders.get(&id).into_iter().flatten();
-            held.map(|held| {
-                held.stop.send_replace(true);
-                held.done.clone()
-            })
-            .collect()
+            let sending = held.filter(|held| held.writer.is_some());
+            sending
+                .map(|held| {
+                    held.stop.send_replace(true);
+                    held.done.clone()
+                })
+                .collect()
         };
         let all = join_all(done.into_iter().map(|mut done| async move {
             // An error is what is waited for: the other end is gone.
@@ -100,7 +103,31 @@ impl Holders {
     }
 }
 
+impl Held {
+    fn is(&self, holding: &Holding) -> bool {
+        self.stop.subscribe().same_channel(&holding.stopped)
+    }
+
+    fn stop_if_superseded(&self) {
+        if self.writer.is_some_and(|writer| writer < self.newest) {
+            self.stop.send_replace(true);
+        }
+    }
+}
+
 impl Holding {
+    /// Notes that the connection has the upload, as writer number `writer`; those
+    /// before it are stopped.
+    pub(super) fn claimed(&self, writer: i64) {
+        self.holders.supersede(self.id, writer);
+        for held in self.holders.lock().get_mut(&self.id).into_iter().flatten() {
+            if held.is(self) {
+                held.writer = Some(writer);
+                held.stop_if_superseded();
+            }
+        }
+    }
+
     /// Comes true when a newer connection has the upload.
     pub(super) fn stopped(&self) -> impl Future<Output = ()> + use<> {
         let mut stopped = self.stopped.clone();
@@ -122,7 +149,7 @@ impl Drop for Holding {
     fn drop(&mut self) {
         let mut holders = self.holders.lock();
         if let Some(held) = holders.get_mut(&self.id) {
-            held.retain(|held| held.writer != self.writer);
+            held.retain(|held| !held.is(self));
             if held.is_empty() {
                 holders.remove(&self.id);
             }
@@ -162,14 +189,21 @@ mod tests {
 
     use super::*;
 
+    fn hold(holders: &Holders, id: UploadId, writer: i64) -> Holding {
+        let holding = holders.enter(id);
+        holding.claimed(writer);
+        holding
+    }
+
     #[tokio::test]
     async fn older_connections_are_stopped_and_the_newest_is_not() {
         let holders = Holders::default();
         let id = UploadId::new();
-        let (old, new) = (holders.hold(id, 1), holders.hold(id, 2));
-        let other = holders.hold(UploadId::new(), 1);
+        let old = hold(&holders, id, 1);
+        let other = hold(&holders, UploadId::new(), 1);
+        assert!(!old.is_stopped());
 
-        holders.supersede(id, 2);
+        let new = hold(&holders, id, 2);
 
         assert!(old.is_stopped() && !new.is_stopped() && !other.is_stopped());
         assert_eq!(old.stopped().now_or_never(), Some(()));
@@ -177,10 +211,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_is_superseded_while_it_claims_is_stopped_when_it_has() {
+        let holders = Holders::default();
+        let id = UploadId::new();
+        let (early, late) = (holders.enter(id), holders.enter(id));
+
+        holders.supersede(id, 2);
+        early.claimed(1);
+        late.claimed(3);
+
+        assert!(early.is_stopped() && !late.is_stopped());
+    }
+
+    #[tokio::test]
     async fn whoever_flushes_waits_until_the_connection_is_done() {
         let holders = Holders::default();
         let id = UploadId::new();
-        let holding = holders.hold(id, 1);
+        let holding = hold(&holders, id, 1);
         let connection = tokio::spawn(async move { holding.stopped().await });
 
         holders.flush(id).await;
@@ -193,7 +240,7 @@ mod tests {
     async fn whoever_flushes_does_not_wait_for_ever() {
         let holders = Holders::default();
         let id = UploadId::new();
-        let _stuck = holders.hold(id, 1);
+        let _stuck = hold(&holders, id, 1);
 
         holders.flush(id).await;
     }

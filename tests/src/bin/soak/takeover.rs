@@ -98,7 +98,7 @@ async fn take_over(old: &Site, new: &Site, who: &Who, file: &Bytes) -> Result<Ta
     let upload = Tus::create(&old.url(), who, file.len(), "").await?;
     let mut newcomer = upload.clone();
     newcomer.url = upload.url.replace(&old.url(), &new.url());
-    let stalled = stall(&upload, file.slice(..SENT)).await?;
+    let stalled = stall(old, &upload, file.slice(..SENT)).await?;
     let freed = tokio::spawn(async move {
         let answer = timeout(PATIENCE, stalled).await???;
         ensure!(answer.status() == StatusCode::LOCKED, "{}", answer.status());
@@ -118,8 +118,9 @@ async fn take_over(old: &Site, new: &Site, who: &Who, file: &Bytes) -> Result<Ta
 }
 
 /// Sends some bytes and then nothing; returns when all have been handed over and the
-/// server has stored the first of them.
-async fn stall(upload: &Tus, first: Bytes) -> Result<JoinHandle<Result<Response>>> {
+/// server has claimed the upload for them: were it to do so later, this connection
+/// would be the newcomer.
+async fn stall(site: &Site, upload: &Tus, first: Bytes) -> Result<JoinHandle<Result<Response>>> {
     let (sent, mut all_sent) = tokio::sync::watch::channel(0);
     let length = first.len();
     let sending = upload.clone();
@@ -131,6 +132,15 @@ async fn stall(upload: &Tus, first: Bytes) -> Result<JoinHandle<Result<Response>
         sending.patch(0, body).await
     });
     timeout(PATIENCE, all_sent.wait_for(|sent| *sent == length)).await??;
+    let claimed = format!(
+        "SELECT 'it' AS value FROM uploads WHERE id = '{}' AND writer > 0",
+        upload.id()
+    );
+    let began = Instant::now();
+    while site.database().query(&claimed)?.is_empty() {
+        ensure!(began.elapsed() < PATIENCE, "the server did not begin");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
     Ok(stalled)
 }
 
@@ -140,7 +150,7 @@ async fn idle(site: &Site, who: &Who) -> Result<Value> {
     let mut uploads = Vec::new();
     for _ in 0..IDLE_CONNECTIONS {
         let upload = Tus::create(&site.url(), who, 2 * SENT, "").await?;
-        stalled.push(stall(&upload, random_bytes(SENT, 2)).await?);
+        stalled.push(stall(site, &upload, random_bytes(SENT, 2)).await?);
         uploads.push(upload);
     }
     // What was sent is stored a second later; then nothing is left to do.
