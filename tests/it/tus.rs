@@ -6,8 +6,8 @@ use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, RequestBuilder, Response, StatusCode};
 use slipway_tests::{CHUNK_TYPE, Site, Storage, Tus, pieces, random_bytes, sha256, stores};
 
-use crate::settled;
 use crate::uploads::{App, answer, app};
+use crate::{eventually, settled};
 
 fn post(app: &App, headers: &[(&str, &str)]) -> RequestBuilder {
     let request = app.http.post(format!("{}/files/", app.site.url()));
@@ -171,7 +171,7 @@ async fn an_unfinished_upload_says_until_when_it_waits_and_a_finished_one_never_
         "UPDATE uploads SET expires_at = now() - interval '1 day' WHERE state = 'receiving'",
     )?;
 
-    crate::eventually("the unfinished one expires", || {
+    eventually("the unfinished one expires", || {
         let query = "SELECT 'it' AS value FROM uploads WHERE state = 'expired'";
         Ok(app.site.database().query(query)?.len() == 1)
     })
@@ -345,11 +345,21 @@ async fn of_a_request_with_a_checksum_that_is_cut_nothing_is_kept() -> Result<()
             .error_for_status()?;
         let checksum = &checksums(&file[100_000..])[0];
         let cut = file.slice(100_000..2_500_000);
-        let cut = pieces(cut, 64 * 1024, |_| {})
-            .chain(stream::once(async { Err(std::io::Error::other("cut")) }));
-
+        let (cut_now, is_cut) = tokio::sync::oneshot::channel::<()>();
+        let cut = pieces(cut, 64 * 1024, |_| {}).chain(stream::once(async {
+            drop(is_cut.await);
+            Err(std::io::Error::other("cut"))
+        }));
         let broken = patch_with(&upload, 100_000, checksum).body(Body::wrap_stream(cut));
-        assert!(broken.send().await.is_err());
+        let broken = tokio::spawn(broken.send());
+        // Were it to claim the upload only after it was cut, it would be the newcomer.
+        let writers = "SELECT 'it' AS value FROM uploads WHERE writer > 1";
+        eventually("it has begun", || {
+            Ok(!site.database().query(writers)?.is_empty())
+        })
+        .await?;
+        drop(cut_now);
+        assert!(broken.await?.is_err());
 
         assert_eq!(upload.offset().await?, 100_000, "{store}");
         let rest = patch_with(&upload, 100_000, checksum).body(file.slice(100_000..));
