@@ -8,10 +8,15 @@ use anyhow::Result;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use reqwest::{Body, Method, Response, StatusCode};
-use slipway_tests::{Site, Tus, pieces, random_bytes, sha256};
+use slipway_tests::{CHUNK_TYPE, Site, Tus, pieces, random_bytes, sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::{eventually, settled};
+
+/// How long a connection may take to be closed.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A `PATCH` that sends `first` and then nothing, its connection open.
 struct Stalled {
@@ -130,6 +135,29 @@ async fn giving_an_upload_up_ends_whoever_sends_it() -> Result<()> {
             "{answer}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_connection_of_a_stalled_sender_is_closed_though_its_body_has_no_end() -> Result<()> {
+    let site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let upload = Tus::create(&site.url(), &who, 1000, "").await?;
+    let path = upload.url.trim_start_matches(&site.url());
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n\
+         Content-Type: {CHUNK_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    );
+    let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
+    socket.write_all(head.as_bytes()).await?;
+    eventually("its bytes are stored", || Ok(stored(&site)? == 5)).await?;
+
+    assert_eq!(upload.offset().await?, 5);
+
+    let mut answer = String::new();
+    let closed = tokio::time::timeout(PATIENCE, socket.read_to_string(&mut answer));
+    closed.await??;
+    assert!(answer.starts_with("HTTP/1.1 423"), "{answer}");
     Ok(())
 }
 

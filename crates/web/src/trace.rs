@@ -89,7 +89,7 @@ pub(crate) async fn answer(
     } else {
         response
     };
-    Ok(finish(response, &id, began))
+    Ok(finish(files::close_unread(response), &id, began))
 }
 
 /// The router's id if there is a well-formed one, so that its log lines and ours

@@ -57,7 +57,7 @@ pub(super) async fn create(
         end: ending(creation.complete),
         expected: creation.expected,
     };
-    let taken = take_in(state, upload.id, continuation, body).await;
+    let taken = take_in(request, state, upload.id, continuation, body).await;
     let landed = taken.map_err(|refusal| {
         let error = refused(dialect, refusal, ByteCount::ZERO, state);
         with_place(error, &place)
@@ -86,7 +86,7 @@ pub(super) async fn append(
         end: ending(append.complete),
         expected: append.expected,
     };
-    let taken = take_in(state, id, continuation, body).await;
+    let taken = take_in(request, state, id, continuation, body).await;
     let landed = taken.map_err(|refusal| refused(dialect, refusal, append.offset, state))?;
     let status = if landed.whole.is_some() {
         StatusCode::OK

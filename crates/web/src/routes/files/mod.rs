@@ -7,10 +7,21 @@
 mod ietf;
 mod tus;
 
-use actix_web::dev::ServiceRequest;
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder, rt, web};
+use actix_web::{
+    FromRequest, HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder, rt, web,
+};
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use slipway_core::{ByteCount, UploadId, UploadState};
 use slipway_ingest::{AppendError, Continuation, Landed, until};
 
@@ -169,12 +180,14 @@ async fn caller(request: &HttpRequest) -> Result<slipway_ingest::Caller, ApiErro
 /// Passes bytes on. In a task of its own: when the client vanishes, this request is
 /// dropped, and what has arrived must be committed all the same.
 async fn take_in(
+    request: &HttpRequest,
     state: &AppState,
     id: UploadId,
     continuation: Continuation,
     body: web::Payload,
 ) -> Result<Landed, Refusal> {
     let state = state.clone();
+    let body = kept(request, body);
     let taking = rt::spawn(async move {
         let body = until(body, state.left());
         let taken = state.ingest.append(id, continuation, body).await;
@@ -187,6 +200,57 @@ async fn take_in(
     });
     let taken = taking.await.map_err(anyhow::Error::from);
     taken.unwrap_or_else(|fault| Err(Refusal::Append(AppendError::Fault(fault))))
+}
+
+/// A body that is still there when its request is refused. Of one that nobody holds
+/// any more actix-http reads on to the end, in chunks for as long as it takes; one
+/// that is held makes it close the connection after the answer.
+struct Kept {
+    _body: Rc<RefCell<web::Payload>>,
+}
+
+/// The pieces of a body that [`close_unread`] can still find.
+fn kept(
+    request: &HttpRequest,
+    body: web::Payload,
+) -> impl Stream<Item = Result<Bytes, PayloadError>> + use<> {
+    let body = Rc::new(RefCell::new(body));
+    let _body = Rc::clone(&body);
+    request.extensions_mut().insert(Kept { _body });
+    stream::poll_fn(move |context| Pin::new(&mut *body.borrow_mut()).poll_next(context))
+}
+
+/// The body of a refusal, and the body that was refused.
+struct Closing {
+    answer: BoxBody,
+    _refused: Kept,
+}
+
+impl MessageBody for Closing {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.answer.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.answer).poll_next(context)
+    }
+}
+
+/// Has the connection closed behind a refusal: a sender that has stalled would hold
+/// it for ever.
+pub(crate) fn close_unread(response: ServiceResponse) -> ServiceResponse {
+    let kept = response.request().extensions_mut().remove::<Kept>();
+    match kept {
+        Some(_refused) if !response.status().is_success() => {
+            response.map_body(|_, answer| BoxBody::new(Closing { answer, _refused }))
+        }
+        _ => response,
+    }
 }
 
 /// Why bytes were not taken, or not all of them.

@@ -41,7 +41,7 @@ pub(super) async fn create(request: &HttpRequest, state: &AppState, body: web::P
     let place = key_url(&state.keys, upload.id);
     let (stored, expires_at) = match announced.body {
         None => (upload.stored, upload.expires_at),
-        Some(first) => match first_bytes(state, &upload, first, body).await {
+        Some(first) => match first_bytes(request, state, &upload, first, body).await {
             Ok(landed) => (landed.stored, landed.expires_at),
             // There is an upload now; whoever still listens can go on with it.
             Err(error) => return Err(with_place(error, &place)),
@@ -72,6 +72,7 @@ async fn create_final(
 }
 
 async fn first_bytes(
+    request: &HttpRequest,
     state: &AppState,
     upload: &Upload,
     first: Body,
@@ -82,7 +83,7 @@ async fn first_bytes(
         expected: first.expected,
         ..Continuation::default()
     };
-    Ok(take_in(state, upload.id, continuation, body).await?)
+    Ok(take_in(request, state, upload.id, continuation, body).await?)
 }
 
 pub(super) fn with_place(error: ApiError, place: &str) -> ApiError {
@@ -132,7 +133,7 @@ pub(super) async fn append(
         end: Ending::BySize,
         expected: start.expected,
     };
-    let landed = take_in(state, id, continuation, body).await?;
+    let landed = take_in(request, state, id, continuation, body).await?;
     let mut response = HttpResponse::NoContent();
     response.insert_header((UPLOAD_OFFSET, landed.stored.to_string()));
     maybe(&mut response, UPLOAD_EXPIRES, landed.expires_at.map(date));
