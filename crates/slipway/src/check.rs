@@ -6,7 +6,6 @@
 mod findings;
 
 use std::io::Write;
-use std::process::ExitCode;
 
 use anyhow::Context;
 use serde_json::json;
@@ -16,7 +15,7 @@ use crate::open::folder;
 use findings::{Finding, State};
 
 /// Looks at everything and prints a line for each.
-pub(crate) fn run(json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(json: bool) -> anyhow::Result<u8> {
     let findings = findings();
     let worst = findings
         .iter()

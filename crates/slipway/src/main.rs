@@ -16,7 +16,7 @@ mod pump;
 mod serve;
 mod work;
 
-use std::process::ExitCode;
+use std::io::Write;
 
 use clap::Parser;
 use slipway_config::{Access, Refusal};
@@ -27,34 +27,40 @@ use crate::open::{Opened, Refused, told};
 /// What the process tells whoever started it, besides 0 for success: it failed,
 /// it was refused by the guard or its configuration, it was called wrongly (the
 /// last as `EX_USAGE` in sysexits.h).
+const DONE: u8 = 0;
 const FAILED: u8 = 1;
 const REFUSED: u8 = 2;
 const USAGE: u8 = 64;
 
-fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
+fn main() {
+    let code = match Arguments::try_parse() {
+        Ok(arguments) => match run(arguments.command) {
+            Ok(code) => code,
+            Err(error) => {
+                say_why(&error);
+                if is_refusal(&error) { REFUSED } else { FAILED }
+            }
+        },
         Err(error) => {
             // Help and version arrive as errors too, and are none.
             let wrong = error.use_stderr();
             let _unwritable = error.print();
-            return if wrong {
-                ExitCode::from(USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+            if wrong { USAGE } else { DONE }
         }
     };
-    match run(arguments.command) {
-        Ok(code) => code,
-        Err(error) => {
-            say_why(&error);
-            ExitCode::from(if is_refusal(&error) { REFUSED } else { FAILED })
-        }
-    }
+    leave(code);
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+/// Ends the process without the handlers that libraries have left for its end: OpenSSL's
+/// takes away what a thread of the pool may be using to make a connection just then, and
+/// the process would end by a signal instead of with its code.
+fn leave(code: u8) -> ! {
+    // Whoever read it has gone; there is nobody to tell.
+    let _unwritable = std::io::stdout().flush();
+    signal_hook::low_level::exit(code.into())
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
     let ended = match command {
         // Says itself how well it all is.
         Command::Check { json } => return check::run(json),
@@ -79,7 +85,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             actix_web::rt::System::new().block_on(accounts::token(&opened, action))
         }
     };
-    ended.map(|()| ExitCode::SUCCESS)
+    ended.map(|()| DONE)
 }
 
 fn opened(access: Access) -> Result<Opened, Refused> {

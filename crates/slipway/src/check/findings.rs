@@ -1,7 +1,6 @@
 //! The lines of `slipway check`: what was found, and what to do about it.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use slipway_config::{
@@ -10,7 +9,7 @@ use slipway_config::{
 use slipway_core::StoreKind;
 use slipway_db::{Budget, ConnectError, Examined};
 
-use crate::{FAILED, REFUSED};
+use crate::{DONE, FAILED, REFUSED};
 
 /// How it stands, the best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +31,11 @@ impl State {
         }
     }
 
-    pub(super) fn exit_code(self) -> ExitCode {
+    pub(super) fn exit_code(self) -> u8 {
         match self {
-            Self::Ok => ExitCode::SUCCESS,
-            Self::Degraded => ExitCode::from(FAILED),
-            Self::Refused => ExitCode::from(REFUSED),
+            Self::Ok => DONE,
+            Self::Degraded => FAILED,
+            Self::Refused => REFUSED,
         }
     }
 }
