@@ -27,6 +27,10 @@ const INSTALL_MS_MAX = 120_000;
 /** A client that waits for what never comes is a failure. */
 const LIMIT = { timeout: 120_000 };
 
+// Before the first test is registered: node runs what it has while a module waits, and then tears the stage down.
+const noTuspy = await installTuspy();
+if (noTuspy) console.error(`SKIPPED: ${noTuspy}`);
+
 let bed;
 let files;
 let origin;
@@ -220,9 +224,6 @@ async function installTuspy() {
     return `${TUSPY} cannot be installed: ${String(error.stderr || error.message).trim().split('\n').at(-1)}`;
   }
 }
-
-const noTuspy = await installTuspy();
-if (noTuspy) console.error(`SKIPPED: ${noTuspy}`);
 
 for (const [name, what] of Object.entries({
   plain: 'in one request',
