@@ -281,7 +281,7 @@ struct Subject {
     site: Site,
     who: Who,
     hashes: bool,
-    _storage: Storage,
+    storage: Storage,
 }
 
 impl Subject {
@@ -295,7 +295,7 @@ impl Subject {
             who: site.who("bench@example.com", "member")?,
             site,
             hashes: settings.is_empty(),
-            _storage: storage,
+            storage,
         })
     }
 
@@ -321,6 +321,9 @@ impl Subject {
         self.site
             .database()
             .execute("TRUNCATE uploads CASCADE; CHECKPOINT")?;
+        if let Some(folder) = self.storage.folder() {
+            clear(folder)?;
+        }
         Ok(measured)
     }
 
@@ -345,6 +348,7 @@ impl Subject {
 struct Sink {
     child: Child,
     address: String,
+    folder: PathBuf,
 }
 
 impl Sink {
@@ -353,20 +357,23 @@ impl Sink {
         std::fs::create_dir_all(&folder)?;
         let program = std::env::current_exe()?.with_file_name("sink");
         let mut command = Command::new(program);
-        command.arg(folder).stderr(Stdio::piped());
+        command.arg(&folder).stderr(Stdio::piped());
         let mut child = command.spawn().context("starting the sink")?;
         let said = child.stderr.take().context("the sink says nothing")?;
         let port = listening_port(said)?;
         Ok(Self {
             child,
             address: format!("127.0.0.1:{port}"),
+            folder,
         })
     }
 
     fn take(&self, load: Load, source: &Source) -> Result<Measured> {
         let gauge = Gauge::start(self.child.id())?;
         let sent = send(&Receiver::Sink(self.address.clone()), load, source)?;
-        Measured::of(load, &sent, &gauge)
+        let measured = Measured::of(load, &sent, &gauge);
+        clear(&self.folder)?;
+        measured
     }
 
     fn stop(&mut self) -> Result<()> {
@@ -374,6 +381,20 @@ impl Sink {
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// Deletes what one run wrote, so that the next is not the one that meets memory which
+/// nothing was kept in before: on a virtual machine that costs more than the writing.
+fn clear(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            std::fs::remove_dir_all(path)?;
+        } else {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// MiB/s of inserting the bytes of `load` into a table, and nothing else.
