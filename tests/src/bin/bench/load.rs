@@ -198,7 +198,8 @@ impl Connection {
         let mut buffer = [0; 4096];
         while !answer.ends_with(b"\r\n\r\n") {
             let length = self.stream.read(&mut buffer).context("reading an answer")?;
-            ensure!(length > 0, "the connection was closed");
+            let so_far = || String::from_utf8_lossy(&answer).into_owned();
+            ensure!(length > 0, "the connection was closed after {:?}", so_far());
             answer.extend_from_slice(&buffer[..length]);
         }
         let answer = String::from_utf8(answer)?;

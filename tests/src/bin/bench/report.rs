@@ -38,27 +38,34 @@ impl Case {
     }
 }
 
-/// Prints the table and writes the JSON; whether every bar was held.
-#[expect(clippy::print_stdout, reason = "the table is what it is run for")]
-pub(crate) fn conclude(name: &str, cases: &[Case]) -> Result<bool> {
-    for case in cases {
+/// The lines so far.
+#[derive(Default)]
+pub(crate) struct Report(Vec<Case>);
+
+impl Report {
+    /// Takes and prints one line, so that what was measured is seen whatever follows.
+    #[expect(clippy::print_stdout, reason = "the table is what it is run for")]
+    pub(crate) fn push(&mut self, case: Case) {
         let figures: Vec<String> = case
             .figures
             .iter()
             .map(|(name, value, unit)| format!("{name} {value:.2} {unit}"))
             .collect();
-        let ratio = case
-            .ratio
-            .map(|ratio| format!("{ratio:.2} of "))
-            .unwrap_or_default();
+        let ratio = case.ratio.map(|ratio| format!("{ratio:.2} of "));
         let verdict = match case.holds {
             Some(true) => "holds",
             Some(false) => "DOES NOT HOLD",
             None => "no bar",
         };
         println!("{}\n    {}", case.name, figures.join(", "));
+        let ratio = ratio.unwrap_or_default();
         println!("    {ratio}{}; {}: {verdict}", case.reference, case.bar);
+        self.0.push(case);
     }
+}
+
+/// Writes the JSON; whether every bar was held.
+pub(crate) fn conclude(name: &str, Report(cases): &Report) -> Result<bool> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let cases_json: Vec<Value> = cases.iter().map(Case::to_json).collect();
     let report = json!({"name": name, "at": at, "cases": cases_json});
