@@ -207,19 +207,24 @@ async fn a_page_without_script_sends_files_and_comes_back_to_the_list() -> Resul
     Ok(())
 }
 
+/// A connection on which a form of this kind and size is announced, and nothing sent.
+async fn announced(site: &Site, who: &Who, kind: &str, bytes: usize) -> Result<TcpStream> {
+    let head = format!(
+        "POST /uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: {kind}\r\nContent-Length: {bytes}\r\n\r\n",
+        who.token
+    );
+    let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
+    socket.write_all(head.as_bytes()).await?;
+    Ok(socket)
+}
+
 #[tokio::test]
 async fn of_a_form_that_is_cut_only_whole_files_are_kept() -> Result<()> {
     let (site, who) = start(&[])?;
     let (whole, cut) = (random_bytes(1_200_000, 5), random_bytes(2_600_000, 6));
     let (kind, body) = form(&[(Some("whole.bin"), &whole), (Some("cut.bin"), &cut)]);
-    let head = format!(
-        "POST /uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-        who.token,
-        body.len()
-    );
-    let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
-    socket.write_all(head.as_bytes()).await?;
+    let mut socket = announced(&site, &who, &kind, body.len()).await?;
     socket.write_all(&body[..body.len() - 100_000]).await?;
     let rows = |wanted: &str| {
         let sql = format!("SELECT name AS value FROM uploads WHERE {wanted} ORDER BY name");
@@ -249,14 +254,7 @@ async fn of_a_form_that_is_cut_only_whole_files_are_kept() -> Result<()> {
 async fn a_form_is_seen_while_it_arrives() -> Result<()> {
     let (site, who) = start(&[])?;
     let (kind, body) = form(&[(Some("slow.bin"), &random_bytes(1_500_000, 7))]);
-    let head = format!(
-        "POST /uploads HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
-         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
-        who.token,
-        body.len()
-    );
-    let mut socket = TcpStream::connect(site.url().trim_start_matches("http://")).await?;
-    socket.write_all(head.as_bytes()).await?;
+    let mut socket = announced(&site, &who, &kind, body.len()).await?;
     socket.write_all(&body[..1_200_000]).await?;
 
     let stored = "SELECT stored_bytes::text AS value FROM uploads WHERE stored_bytes > 1000000";

@@ -163,14 +163,6 @@ impl DatabaseAddress {
         &self.database
     }
 
-    /// The same server and user with another database.
-    pub fn with_database(&self, database: &str) -> Self {
-        Self {
-            database: database.to_owned(),
-            ..self.clone()
-        }
-    }
-
     /// How many servers it names.
     pub(crate) fn servers(&self) -> usize {
         self.places.len()

@@ -24,7 +24,7 @@ use before::{Rule, Scene, Settled, Target};
 use dossier::{Dossier, declared, policy};
 use found::Kinship;
 
-pub use adoption::{ADOPTION_MINUTES_MAX, Adoption};
+pub use adoption::Adoption;
 pub use found::{Found, Identity, STAMP_VERSION, Stamp, StampSeen, marker};
 pub use ruling::{Access, Refusal, Ruling};
 
@@ -224,11 +224,6 @@ impl ApprovedDatabase {
     /// Where this process runs.
     pub fn platform(&self) -> Platform {
         self.platform
-    }
-
-    /// What it was approved for.
-    pub fn access(&self) -> Access {
-        self.access
     }
 
     /// The rule by which it may be dialled.

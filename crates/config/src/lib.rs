@@ -37,9 +37,8 @@ pub use environ::{Environ, NotUnicode};
 pub use environment::{Environment, UnknownEnvironment};
 pub use explain::{Explanation, Setting, Shown};
 pub use guard::{
-    ADOPTION_MINUTES_MAX, Access, Admission, Adoption, ApprovedDatabase, DialError, Duty, Found,
-    Identity, Permit, Refusal, Ruling, STAMP_VERSION, Stamp, StampSeen, approve, environment,
-    marker,
+    Access, Admission, Adoption, ApprovedDatabase, DialError, Duty, Found, Identity, Permit,
+    Refusal, Ruling, STAMP_VERSION, Stamp, StampSeen, approve, environment, marker,
 };
 pub use layers::Origin;
 pub use platform::{Evidence, Host, Platform, Sighting, Task};

@@ -7,7 +7,7 @@ use diesel::connection::CacheSize;
 use diesel::pg::PgConnection;
 use diesel::{Connection, ConnectionError};
 use secrecy::ExposeSecret;
-use slipway_config::{Access, Admission, ApprovedDatabase, DialError, Found, Refusal, Unresolved};
+use slipway_config::{Admission, ApprovedDatabase, DialError, Found, Refusal, Unresolved};
 
 use crate::stamp;
 
@@ -45,7 +45,7 @@ impl From<DialError> for ConnectError {
 
 /// A connection for what the database was approved for.
 pub(crate) fn connect(approved: &ApprovedDatabase) -> Result<Connected, ConnectError> {
-    let (mut connection, found) = dial(approved)?;
+    let (mut connection, found) = connect_to_look(approved)?;
     let admission = approved.admit(&found)?;
     connection.set_prepared_statement_cache_size(CacheSize::Unbounded);
     Ok(Connected {
@@ -59,7 +59,7 @@ pub(crate) fn connect(approved: &ApprovedDatabase) -> Result<Connected, ConnectE
 /// # Errors
 /// It cannot be reached or not be asked.
 pub fn look(approved: &ApprovedDatabase) -> Result<Found, ConnectError> {
-    dial(approved).map(|(_, found)| found)
+    connect_to_look(approved).map(|(_, found)| found)
 }
 
 /// What a database says of itself, and what that means for what was asked.
@@ -70,16 +70,11 @@ pub fn admission(approved: &ApprovedDatabase) -> Result<Admission, ConnectError>
     connect(approved).map(|connected| connected.admission)
 }
 
-/// A connection for looking, and nothing else: see [`Access::Look`].
+/// A connection for looking, and nothing else, which any database that may be dialled
+/// allows.
 pub(crate) fn connect_to_look(
     approved: &ApprovedDatabase,
 ) -> Result<(PgConnection, Found), ConnectError> {
-    let (connection, found) = dial(approved)?;
-    approved.admit_to(Access::Look, &found)?;
-    Ok((connection, found))
-}
-
-fn dial(approved: &ApprovedDatabase) -> Result<(PgConnection, Found), ConnectError> {
     let string = approved.dial()?;
     let mut connection =
         PgConnection::establish(string.expose_secret()).map_err(ConnectError::Unreachable)?;

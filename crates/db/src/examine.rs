@@ -68,24 +68,41 @@ struct Row {
 pub fn examine(approved: &ApprovedDatabase) -> Result<Examined, ConnectError> {
     let (mut connection, found) = connect_to_look(approved)?;
     let row = look_around(&mut connection).map_err(ConnectError::Unseen)?;
-    let limit = |limit: i32| u32::try_from(limit).ok();
     Ok(Examined {
         found,
+        limits: row.limits(),
         server_version: row.server_version,
         encryption: row
             .tls_version
             .zip(row.tls_cipher)
             .map(|(version, cipher)| Encryption { version, cipher }),
-        limits: Limits {
-            role: limit(row.role_limit),
-            database: limit(row.database_limit),
-            server: limit(row.server_limit).unwrap_or(0),
-            taken: limit(row.taken).unwrap_or(0),
-        },
         is_read_only: row.read_only,
         migrations: migrate::compare(&mut connection).ok(),
         is_pooled: shares_sessions(&mut connection, approved)?,
     })
+}
+
+/// How many connections there may be, and nothing else of it.
+///
+/// # Errors
+/// It cannot be reached or not be asked.
+pub fn limits(approved: &ApprovedDatabase) -> Result<Limits, ConnectError> {
+    let (mut connection, _) = connect_to_look(approved)?;
+    let row = look_around(&mut connection).map_err(ConnectError::Unseen)?;
+    Ok(row.limits())
+}
+
+impl Row {
+    fn limits(&self) -> Limits {
+        // A limit that is negative is none.
+        let limit = |limit: i32| u32::try_from(limit).ok();
+        Limits {
+            role: limit(self.role_limit),
+            database: limit(self.database_limit),
+            server: limit(self.server_limit).unwrap_or(0),
+            taken: limit(self.taken).unwrap_or(0),
+        }
+    }
 }
 
 /// The connections that the server sets aside are for its superusers, and since

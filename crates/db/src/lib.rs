@@ -55,7 +55,7 @@ pub use concat::{FinalCreated, Part};
 pub use connect::{ConnectError, admission, look};
 pub use doorbell::{Changes, Doorbell};
 pub use error::DbError;
-pub use examine::{Encryption, Examined, examine};
+pub use examine::{Encryption, Examined, examine, limits};
 pub use job_leases::{Lease, LeasedJob, Reported, Settlement};
 pub use jobs::{Job, JobChange};
 pub use listen::{Heard, Listener};

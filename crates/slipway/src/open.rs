@@ -93,9 +93,9 @@ impl Opened {
 
     /// Says whether the database has as many connections as a release may take.
     fn say_budget(&self) {
-        match slipway_db::examine(&self.database) {
-            Ok(examined) => {
-                let budget = Budget::of(&self.settings.database, examined.limits);
+        match slipway_db::limits(&self.database) {
+            Ok(limits) => {
+                let budget = Budget::of(&self.settings.database, limits);
                 if budget.holds() {
                     tracing::info!("budget of connections: {budget}");
                 } else {

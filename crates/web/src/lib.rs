@@ -9,6 +9,8 @@
 //! - No request waits for work: whatever takes longer is a job.
 //! - Nothing a client sends is echoed into a header or a page unescaped.
 
+#[cfg(test)]
+mod any;
 mod app;
 mod assets;
 mod caller;

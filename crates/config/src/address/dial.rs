@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use super::libpq;
-use super::{DatabaseAddress, Pinned, TlsMode, TlsPolicy};
+use super::{DatabaseAddress, KEYWORDS, Pinned, TlsMode, TlsPolicy};
 use crate::Environ;
 
 /// Seconds until a server that does not answer is given up.
@@ -37,29 +37,17 @@ const STATED: [(&str, &str); 20] = [
     ("load_balance_hosts", "disable"),
 ];
 
-/// What the address itself states.
-const ADDRESSED: [&str; 11] = [
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "sslmode",
-    "sslrootcert",
-    "connect_timeout",
-    "channel_binding",
-    "target_session_attrs",
-];
-
 /// Variables that are refused though the fields they fill are stated: whoever sets
 /// them means another place than the address does.
 const MISLEADING: [&str; 4] = ["PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE"];
 
 /// The variables in sight that libpq would obey, or that show that somebody thinks so.
 pub(crate) fn steering(environ: &Environ) -> Vec<String> {
-    let stated =
-        |name: &str| ADDRESSED.contains(&name) || STATED.iter().any(|(stated, _)| *stated == name);
+    let stated = |name: &str| {
+        KEYWORDS.contains(&name)
+            || name == "hostaddr"
+            || STATED.iter().any(|(stated, _)| *stated == name)
+    };
     let obeyed = libpq::steered_by_variables()
         .into_iter()
         .filter(|keyword| !stated(&keyword.name))

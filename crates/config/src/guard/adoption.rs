@@ -11,7 +11,7 @@ use super::{Found, StampSeen};
 use crate::Environment;
 
 /// How long a phrase is good.
-pub const ADOPTION_MINUTES_MAX: i64 = 10;
+const ADOPTION_MINUTES_MAX: i64 = 10;
 
 /// Digits at the end of a phrase: a person types them, and guessing is no danger.
 const DIGITS: usize = 6;

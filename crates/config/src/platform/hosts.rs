@@ -39,22 +39,6 @@ pub enum Host {
 }
 
 impl Host {
-    /// Every platform.
-    pub const ALL: [Self; 12] = [
-        Self::Heroku,
-        Self::HerokuReview,
-        Self::HerokuCi,
-        Self::Dokku,
-        Self::Render,
-        Self::Railway,
-        Self::Fly,
-        Self::Scalingo,
-        Self::CleverCloud,
-        Self::CloudRun,
-        Self::Kubernetes,
-        Self::Own,
-    ];
-
     /// Whether whoever runs here is deployed. Pods are also where people develop and
     /// tests run.
     pub const fn is_for_deployment_only(self) -> bool {

@@ -26,6 +26,16 @@ impl PostgresStore {
     }
 }
 
+/// Forgets what an earlier connection wrote ahead and never committed.
+pub(super) async fn discard_ahead(db: &Db, claim: &Claim) -> Result<()> {
+    // Before the first claim nobody can have written anything.
+    if claim.writer() > 1 {
+        let discarded = db.chunk_discard_ahead(claim).await;
+        discarded.context("discarding chunks")?;
+    }
+    Ok(())
+}
+
 impl BlobStore for PostgresStore {
     fn create(&self, _: UploadId) -> BoxFuture<'_, Result<()>> {
         // The row of the upload is all there is to make.
@@ -33,15 +43,7 @@ impl BlobStore for PostgresStore {
     }
 
     fn begin<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<()>> {
-        async move {
-            // Before the first claim nobody can have written anything.
-            if claim.writer() > 1 {
-                let discarded = self.db.chunk_discard_ahead(claim).await;
-                discarded.context("discarding chunks")?;
-            }
-            Ok(())
-        }
-        .boxed()
+        discard_ahead(&self.db, claim).boxed()
     }
 
     fn write<'a>(

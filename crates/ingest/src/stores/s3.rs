@@ -26,6 +26,7 @@ use slipway_core::{ByteCount, StoreKind, UploadId};
 use slipway_db::{Advanced, Chunk, Claim, Db, Ship, Shipper};
 use tokio::sync::Semaphore;
 
+use super::postgres::discard_ahead;
 use super::{BlobStore, Step, Written};
 
 /// The least size of a part. S3 asks for 5 MiB; at 8 MiB a request is worth its price.
@@ -228,15 +229,7 @@ impl BlobStore for S3Store {
     }
 
     fn begin<'a>(&'a self, claim: &'a Claim) -> BoxFuture<'a, Result<()>> {
-        async move {
-            // Before the first claim nobody can have written anything.
-            if claim.writer() > 1 {
-                let discarded = self.db.chunk_discard_ahead(claim).await;
-                discarded.context("discarding chunks")?;
-            }
-            Ok(())
-        }
-        .boxed()
+        discard_ahead(&self.db, claim).boxed()
     }
 
     fn write<'a>(

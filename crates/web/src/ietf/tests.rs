@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::any;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -145,11 +146,7 @@ fn digests_are_read_the_strongest_first_and_unknown_ones_are_ignored() {
 
 fn value() -> impl Strategy<Value = HeaderValue> {
     let meaningful = "(\\?[01]|;|=|,|:|\"|sha-256|sha-512|inline|filename\\*?=|UTF-8''|%[0-9a-f]{2}|[0-9]|[ a-zA-Z+/]){0,30}";
-    prop_oneof![
-        meaningful.prop_map(|text: String| text.into_bytes()),
-        proptest::collection::vec(prop_oneof![Just(9_u8), 32_u8..127, 128_u8..=255], 0..200),
-    ]
-    .prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap())
+    any::header_value(meaningful)
 }
 
 fn any_headers() -> impl Strategy<Value = HeaderMap> {
@@ -166,13 +163,7 @@ fn any_headers() -> impl Strategy<Value = HeaderMap> {
         REPR_DIGEST,
         digest::WANT_REPR_DIGEST,
     ];
-    let values = proptest::collection::vec(proptest::option::of(value()), names.len());
-    values.prop_map(move |values| {
-        let present = names.iter().cloned().zip(values);
-        present
-            .filter_map(|(name, value)| value.map(|value| (name, value)))
-            .collect()
-    })
+    any::headers(names, value())
 }
 
 proptest! {

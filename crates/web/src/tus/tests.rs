@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::any;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
@@ -93,15 +94,9 @@ fn metadata_beyond_the_cap_is_refused() {
     assert_eq!(refused, Err("upload_metadata"));
 }
 
-/// What a hostile client may put into a header: any bytes that are no control
-/// characters, more often such that mean something somewhere.
 fn value() -> impl Strategy<Value = HeaderValue> {
     let meaningful = "(final;|partial|sha1 |crc32c |/files/|https?://|\\.\\./|%2e|=|,| |[a-zA-Z0-9+/.]|-|\\?1|:){0,40}";
-    prop_oneof![
-        meaningful.prop_map(|text: String| text.into_bytes()),
-        proptest::collection::vec(prop_oneof![Just(9_u8), 32_u8..127, 128_u8..=255], 0..200),
-    ]
-    .prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap())
+    any::header_value(meaningful)
 }
 
 fn any_headers() -> impl Strategy<Value = HeaderMap> {
@@ -117,13 +112,7 @@ fn any_headers() -> impl Strategy<Value = HeaderMap> {
         header::CONTENT_TYPE,
         header::TRANSFER_ENCODING,
     ];
-    let values = proptest::collection::vec(proptest::option::of(value()), names.len());
-    values.prop_map(move |values| {
-        let present = names.iter().cloned().zip(values);
-        present
-            .filter_map(|(name, value)| value.map(|value| (name, value)))
-            .collect()
-    })
+    any::headers(names, value())
 }
 
 proptest! {
