@@ -286,7 +286,8 @@ impl Db {
         self.gate.call(doing, work).await
     }
 
-    /// Runs one statement, which is a transaction by itself: two round trips less.
+    /// Runs one statement, or some of which none needs another: each is a transaction by
+    /// itself, which saves two round trips.
     pub(crate) async fn run_alone<T: Send + 'static>(
         &self,
         doing: &'static str,

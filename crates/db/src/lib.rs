@@ -16,6 +16,7 @@
 
 mod accounts;
 mod budget;
+mod cached;
 mod chunks;
 mod concat;
 mod connect;

@@ -59,7 +59,7 @@ impl Db {
         token: Sha256Digest,
         limits: SessionLimits,
     ) -> Result<Option<Account>, DbError> {
-        self.run("finding a session", move |connection| {
+        self.run_alone("finding a session", move |connection| {
             let now = OffsetDateTime::now_utc();
             let found = sessions::table
                 .inner_join(accounts::table)

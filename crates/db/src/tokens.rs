@@ -100,7 +100,7 @@ impl Db {
         &self,
         token: Sha256Digest,
     ) -> Result<Option<(Account, Vec<Scope>)>, DbError> {
-        self.run("finding a token", move |connection| {
+        self.run_alone("finding a token", move |connection| {
             let now = OffsetDateTime::now_utc();
             let found = api_tokens::table
                 .inner_join(accounts::table)
@@ -120,6 +120,7 @@ impl Db {
                 return Ok(None);
             };
             if used_at.is_none_or(|used_at| used_at < now - USED_RESOLUTION) {
+                // Alone: a note that is lost is made a minute later.
                 diesel::update(api_tokens::table.find(id))
                     .set(api_tokens::used_at.eq(now))
                     .execute(connection)?;

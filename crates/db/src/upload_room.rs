@@ -8,6 +8,7 @@ use diesel::sql_types::BigInt;
 use slipway_core::{AccountId, ByteCount, UploadState};
 use uuid::Uuid;
 
+use crate::cached::Cache;
 use crate::schema::uploads;
 use crate::uploads::bytes;
 use crate::{Db, DbError};
@@ -59,7 +60,8 @@ pub(crate) fn usage_in_txn(connection: &mut PgConnection, owner: Uuid) -> QueryR
             sql::<BigInt>(HELD),
             sql::<BigInt>("count(*) FILTER (WHERE state = 'receiving')"),
         ))
-        .first(connection)?;
+        .cached()
+        .get_result(connection)?;
     Ok(Usage {
         bytes: bytes(held)?,
         open: open.unsigned_abs(),
@@ -81,7 +83,7 @@ impl Db {
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_usage(&self, owner: AccountId) -> Result<Usage, DbError> {
-        self.run("adding up an account's uploads", move |connection| {
+        self.run_alone("adding up an account's uploads", move |connection| {
             usage_in_txn(connection, owner.to_uuid())
         })
         .await
@@ -93,7 +95,7 @@ impl Db {
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_holdings(&self) -> Result<Holdings, DbError> {
-        self.run("adding up all uploads", |connection| {
+        self.run_alone("adding up all uploads", |connection| {
             let (held, awaited): (i64, i64) = uploads::table
                 .filter(uploads::removed_at.is_null())
                 .filter(uploads::state.ne(UploadState::Expired.as_str()))

@@ -15,6 +15,7 @@ use slipway_core::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::cached::Cache;
 use crate::chunks::insert_in_txn;
 use crate::concat::follow_up_in_txn;
 use crate::error::word;
@@ -233,6 +234,7 @@ impl Db {
                     uploads::owner_id,
                     uploads::expected_sha256,
                 ))
+                .cached()
                 .get_result::<ClaimedRow>(connection)
                 .optional()?;
                 if let Some((writer, total, hash_state, rate, store, owner, expected)) = claimed {
@@ -397,7 +399,7 @@ fn advance_in_txn(
             uploads::seq.eq(uploads::seq + 1),
         ));
         let moved = moved.returning((uploads::owner_id, uploads::concat));
-        return moved.get_result(connection).optional();
+        return moved.cached().get_result(connection).optional();
     }
     let state = if step.verify {
         UploadState::Verifying
@@ -421,5 +423,5 @@ fn advance_in_txn(
         uploads::seq.eq(uploads::seq + 1),
     ));
     let ended = ended.returning((uploads::owner_id, uploads::concat));
-    ended.get_result(connection).optional()
+    ended.cached().get_result(connection).optional()
 }

@@ -10,6 +10,7 @@ use slipway_core::{AccountId, ByteCount, Sha256Digest, StoreKind, Topic, UploadI
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::cached::Cache;
 use crate::concat::follow_up_in_txn;
 use crate::error::{broken, word};
 use crate::gate::at_one_moment_in_txn;
@@ -204,6 +205,7 @@ pub(crate) fn bytes(count: i64) -> QueryResult<ByteCount> {
 pub(crate) fn touch_account_in_txn(connection: &mut PgConnection, id: Uuid) -> QueryResult<Topic> {
     diesel::update(accounts::table.find(id))
         .set(accounts::seq.eq(accounts::seq + 1))
+        .cached()
         .execute(connection)?;
     Ok(Topic::Account(AccountId::from_uuid(id)))
 }
