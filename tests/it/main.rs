@@ -4,6 +4,7 @@
 mod access;
 mod commands;
 mod concat;
+mod crumbs;
 mod downloads;
 mod draft;
 mod faults;

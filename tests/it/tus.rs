@@ -350,10 +350,11 @@ async fn of_a_request_with_a_checksum_that_is_cut_nothing_is_kept() -> Result<()
             drop(is_cut.await);
             Err(std::io::Error::other("cut"))
         }));
+        assert_eq!(upload.offset().await?, 100_000, "{store}");
         let broken = patch_with(&upload, 100_000, checksum).body(Body::wrap_stream(cut));
         let broken = tokio::spawn(broken.send());
         // Were it to claim the upload only after it was cut, it would be the newcomer.
-        let writers = "SELECT 'it' AS value FROM uploads WHERE writer > 1";
+        let writers = "SELECT 'it' AS value FROM uploads WHERE writer > 2";
         eventually("it has begun", || {
             Ok(!site.database().query(writers)?.is_empty())
         })

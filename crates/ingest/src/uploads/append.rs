@@ -11,11 +11,14 @@ use slipway_db::{Bid, Claim, Claimed, Upload};
 
 use super::continuation::{Continuation, Ending, Landed};
 use super::gather::Gatherer;
+use super::holders::Holding;
 use super::room::NoRoom;
+use super::standing::Standing;
 use super::until::until;
 use super::writer::{Writer, beyond};
 use crate::Ingest;
 use crate::checksum::Checksum;
+use crate::proof::Expected;
 
 /// Why bytes were not taken, or not all of them. Each variant is a decision some
 /// caller makes; the rest is a fault.
@@ -120,19 +123,57 @@ impl Ingest {
     ) -> Result<Landed, AppendError> {
         let bid = continuation.bid(self.bytes_max())?;
         let holding = self.holders.enter(id);
-        let claimed = self
-            .db
-            .upload_claim(id, bid, self.settings.uploads.expires_after)
-            .await
-            .context("claiming the upload")?;
-        let (claim, saved) = match claimed {
-            Claimed::Yes(claim, saved) => (claim, saved),
-            Claimed::No(upload) => {
-                // Only at the end of a complete file it matters whether bytes follow.
-                let more = upload.stored == bid.from
-                    && Gatherer::new(body, self.budget.clone()).has_more().await;
-                return unclaimed(&upload, bid, continuation.end, more);
+        let (standing, is_fresh) = match holding.take_standing(bid) {
+            Some(standing) => (standing, false),
+            None => match self.claim(&holding, bid).await? {
+                Ok(standing) => (standing, true),
+                Err(upload) => {
+                    // Only at the end of a complete file it matters whether bytes follow.
+                    let more = upload.stored == bid.from
+                        && Gatherer::new(body, self.budget.clone()).has_more().await;
+                    return unclaimed(&upload, bid, continuation.end, more);
+                }
+            },
+        };
+        holding.claimed(standing.claim.writer());
+        if let Some(total) = standing.claim.total()
+            && continuation
+                .announced
+                .is_some_and(|announced| announced > total.since(bid.from))
+        {
+            let have = bid.from;
+            return Err(AppendError::TooLong { have, total });
+        }
+        let (checksum, end) = (standing.checksum.clone(), continuation.end);
+        let writer = Writer::new(self, standing, &continuation);
+        let proof = continuation.expected.map(Expected::begin);
+        let body = until(body, holding.stopped());
+        let gatherer = Gatherer::new(body, self.budget.clone()).hashing(checksum, proof);
+        match writer.write(gatherer).await {
+            Ok((landed, standing)) => {
+                standing
+                    .into_iter()
+                    .for_each(|standing| holding.leave(standing));
+                Ok(landed)
             }
+            Err(AppendError::Cut { .. }) if holding.is_stopped() => Err(AppendError::Superseded),
+            Err(AppendError::Superseded) if !is_fresh => self.lost(id, bid, end).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Claims an upload and clears the way for its bytes; or the upload that could not be
+    /// claimed.
+    async fn claim(
+        &self,
+        holding: &Holding,
+        bid: Bid,
+    ) -> Result<Result<Standing, Box<Upload>>, AppendError> {
+        let expires_after = self.settings.uploads.expires_after;
+        let claimed = self.db.upload_claim(holding.id(), bid, expires_after).await;
+        let (claim, saved) = match claimed.context("claiming the upload")? {
+            Claimed::Yes(claim, saved) => (claim, saved),
+            Claimed::No(upload) => return Ok(Err(upload)),
             Claimed::Missing => return Err(AppendError::Missing),
         };
         if bid.total.is_some() || claim.total().is_none() {
@@ -141,14 +182,6 @@ impl Ingest {
             self.require_room_beyond(&claim, claim.stored()).await?;
         }
         holding.claimed(claim.writer());
-        if let Some(total) = claim.total()
-            && continuation
-                .announced
-                .is_some_and(|announced| announced > total.since(bid.from))
-        {
-            let have = bid.from;
-            return Err(AppendError::TooLong { have, total });
-        }
         self.stores.of(claim.store()).begin(&claim).await?;
         let later = self.settings.uploads.hash == HashTime::Inspection;
         let checksum = if later && claim.expected().is_none() {
@@ -156,12 +189,20 @@ impl Ingest {
         } else {
             Some(self.checksum_so_far(&claim, saved.as_deref()).await?)
         };
-        let writer = Writer::new(self, claim, checksum, continuation);
-        let body = until(body, holding.stopped());
-        match writer.write(Gatherer::new(body, self.budget.clone())).await {
-            Err(AppendError::Cut { .. }) if holding.is_stopped() => Err(AppendError::Superseded),
-            written => written,
+        Ok(Ok(Standing::new(claim, checksum, expires_after)))
+    }
+
+    /// What has become of an upload whose claim did not stand any more.
+    async fn lost(&self, id: UploadId, bid: Bid, end: Ending) -> Result<Landed, AppendError> {
+        let found = self.db.upload_get(id).await.context("finding the upload")?;
+        let upload = found.ok_or(AppendError::Missing)?;
+        let is_where_it_was = upload.removed_at.is_none()
+            && upload.state == UploadState::Receiving
+            && upload.stored == bid.from;
+        if is_where_it_was {
+            return Err(AppendError::Superseded);
         }
+        unclaimed(&upload, bid, end, true)
     }
 
     /// The hash of the stored bytes: as it was put aside, or, if that cannot be

@@ -11,8 +11,11 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, timeout_at};
 
+use super::digests::Digests;
 use super::hold::Hold;
 use crate::budget::Budget;
+use crate::checksum::Checksum;
+use crate::proof::Proof;
 
 /// The size of a full chunk. Below 1 MiB the price of a commit dominates, and
 /// two of them a connection are in memory at once: one gathering, one committing.
@@ -50,10 +53,11 @@ pub(super) enum End {
 }
 
 /// Some bytes in a row, and whether more may follow.
-#[derive(Debug)]
 pub(super) struct Gathered {
     pub(super) data: Bytes,
     pub(super) end: End,
+    /// Of the file up to their end, if one is made.
+    pub(super) checksum: Option<Checksum>,
 }
 
 /// Pulls a body into chunks.
@@ -67,6 +71,7 @@ pub(super) struct Gatherer<S> {
     waited: Duration,
     brought: usize,
     budget: Budget,
+    digests: Digests,
 }
 
 impl<S, E> Gatherer<S>
@@ -81,7 +86,14 @@ where
             waited: Duration::ZERO,
             brought: 0,
             budget,
+            digests: Digests::default(),
         }
+    }
+
+    /// The same, with hashes to go on with.
+    pub(super) fn hashing(self, checksum: Option<Checksum>, proof: Option<Proof>) -> Self {
+        let digests = Digests { checksum, proof };
+        Self { digests, ..self }
     }
 
     /// The next chunk: at most `most` bytes, which is at most [`CHUNK_BYTES`]. A
@@ -91,7 +103,7 @@ where
     pub(super) async fn next(&mut self, most: usize, uneasy: bool) -> Gathered {
         let most = most.min(CHUNK_BYTES);
         let mut data = Hold::default();
-        let mut has_room = data.fill(&mut self.rest, most, &self.budget).await;
+        let mut has_room = self.fill(&mut data, most).await;
         let now = Instant::now();
         let mut deadline = now + GATHER_TIME;
         let dead_at = *self.silent_since.get_or_insert(now) + SILENCE_MAX;
@@ -127,7 +139,7 @@ where
             let is_first = data.is_empty();
             let is_too_slow = self.is_too_slow(piece.len());
             self.rest = piece;
-            has_room = data.fill(&mut self.rest, most, &self.budget).await;
+            has_room = self.fill(&mut data, most).await;
             if is_first {
                 deadline = Instant::now() + GATHER_TIME;
             }
@@ -139,8 +151,24 @@ where
         if !data.is_empty() {
             self.silent_since = None;
         }
-        let data = data.freeze();
-        Gathered { data, end }
+        Gathered {
+            data: data.freeze(),
+            end,
+            checksum: self.digests.checksum.clone(),
+        }
+    }
+
+    /// Moves into a chunk what fits of the rest, and hashes it.
+    async fn fill(&mut self, data: &mut Hold, most: usize) -> bool {
+        let before = data.len();
+        let has_room = data.fill(&mut self.rest, most, &self.budget).await;
+        self.digests.update(data.since(before));
+        has_room
+    }
+
+    /// The checksum of all bytes of this request, once they are gathered.
+    pub(super) fn take_proof(&mut self) -> Option<Proof> {
+        self.digests.proof.take()
     }
 
     /// Counts what was brought; whether a window is over and it was too little.

@@ -39,6 +39,11 @@ impl Hold {
         self.data.len()
     }
 
+    /// What was moved in when so many bytes were there already.
+    pub(super) fn since(&self, before: usize) -> &[u8] {
+        self.data.get(before..).unwrap_or_default()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.data.is_empty()
     }

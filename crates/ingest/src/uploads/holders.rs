@@ -11,9 +11,11 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::join_all;
 use slipway_core::{Topic, UploadId};
+use slipway_db::Bid;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::standing::{Standing, Standings};
 use crate::Ingest;
 
 /// How long whoever asks for an offset waits for the connection before it to store
@@ -23,7 +25,14 @@ const FLUSH_WAIT: Duration = Duration::from_millis(100);
 /// All connections that are sending. Cheap to clone; an entry for each request with
 /// bytes, gone when the request is.
 #[derive(Clone, Default)]
-pub(crate) struct Holders(Arc<Mutex<HashMap<UploadId, Vec<Held>>>>);
+pub(crate) struct Holders(Arc<Mutex<Known>>);
+
+/// Who holds what.
+#[derive(Default)]
+struct Known {
+    sending: HashMap<UploadId, Vec<Held>>,
+    standing: Standings,
+}
 
 /// One of them, seen from outside.
 struct Held {
@@ -55,7 +64,7 @@ impl Holders {
             stop,
             done: watched,
         };
-        self.lock().entry(id).or_default().push(held);
+        self.lock().sending.entry(id).or_default().push(held);
         Holding {
             holders: self.clone(),
             id,
@@ -66,7 +75,9 @@ impl Holders {
 
     /// Stops every connection that is older than writer number `newest`.
     pub(super) fn supersede(&self, id: UploadId, newest: i64) {
-        for held in self.lock().get_mut(&id).into_iter().flatten() {
+        let mut known = self.lock();
+        known.standing.supersede(id, newest);
+        for held in known.sending.get_mut(&id).into_iter().flatten() {
             held.newest = held.newest.max(newest);
             held.stop_if_superseded();
         }
@@ -76,8 +87,8 @@ impl Holders {
     /// not for long.
     pub(super) async fn flush(&self, id: UploadId) {
         let done: Vec<_> = {
-            let holders = self.lock();
-            let held = holders.get(&id).into_iter().flatten();
+            let known = self.lock();
+            let held = known.sending.get(&id).into_iter().flatten();
             let sending = held.filter(|held| held.writer.is_some());
             sending
                 .map(|held| {
@@ -95,10 +106,12 @@ impl Holders {
     }
 
     fn ids(&self) -> Vec<UploadId> {
-        self.lock().keys().copied().collect()
+        let known = self.lock();
+        let sending = known.sending.keys().copied();
+        sending.chain(known.standing.ids()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<UploadId, Vec<Held>>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -116,15 +129,36 @@ impl Held {
 }
 
 impl Holding {
+    /// The upload.
+    pub(super) fn id(&self) -> UploadId {
+        self.id
+    }
+
     /// Notes that the connection has the upload, as writer number `writer`; those
     /// before it are stopped.
     pub(super) fn claimed(&self, writer: i64) {
         self.holders.supersede(self.id, writer);
-        for held in self.holders.lock().get_mut(&self.id).into_iter().flatten() {
+        let mut known = self.holders.lock();
+        for held in known.sending.get_mut(&self.id).into_iter().flatten() {
             if held.is(self) {
                 held.writer = Some(writer);
                 held.stop_if_superseded();
             }
+        }
+    }
+
+    /// The claim of the connection before, if it stands and serves.
+    pub(super) fn take_standing(&self, bid: Bid) -> Option<Standing> {
+        self.holders.lock().standing.take(self.id, bid)
+    }
+
+    /// Lets the claim stand for the connection that comes next, unless there is a newer
+    /// one by now.
+    pub(super) fn leave(&self, standing: Standing) {
+        let mut known = self.holders.lock();
+        let held = known.sending.get(&self.id).into_iter().flatten();
+        if held.map(|held| held.newest).max() <= Some(standing.claim.writer()) {
+            known.standing.keep(standing);
         }
     }
 
@@ -147,20 +181,22 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        let mut holders = self.holders.lock();
-        if let Some(held) = holders.get_mut(&self.id) {
+        let mut known = self.holders.lock();
+        if let Some(held) = known.sending.get_mut(&self.id) {
             held.retain(|held| !held.is(self));
             if held.is_empty() {
-                holders.remove(&self.id);
+                known.sending.remove(&self.id);
             }
         }
     }
 }
 
 impl Ingest {
-    /// Whether anybody is sending to this process.
+    /// Whether anybody is sending to this process, or may go on in a moment.
     pub fn is_receiving(&self) -> bool {
-        !self.holders.lock().is_empty()
+        let mut known = self.holders.lock();
+        known.standing.forget_old();
+        !known.sending.is_empty() || known.standing.ids().next().is_some()
     }
 
     /// Stops connections of this process whose uploads another process has taken
@@ -233,7 +269,7 @@ mod tests {
         holders.flush(id).await;
 
         assert!(connection.is_finished());
-        assert!(holders.lock().is_empty(), "nothing is left behind");
+        assert!(holders.lock().sending.is_empty(), "nothing is left behind");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,11 +8,13 @@ mod concat;
 mod content;
 mod continuation;
 mod create;
+mod digests;
 mod gather;
 mod hold;
 mod holders;
 mod look;
 mod room;
+mod standing;
 mod until;
 mod writer;
 

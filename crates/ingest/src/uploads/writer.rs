@@ -1,5 +1,5 @@
-//! A claimed upload while its bytes come in: gather, hash and store side by side, chunk
-//! by chunk.
+//! A claimed upload while its bytes come in: gather and store side by side, chunk by
+//! chunk.
 //!
 //! It never commits out of order and never twice: the row moves only if it stands where
 //! this connection left it.
@@ -18,9 +18,10 @@ use super::append::AppendError;
 use super::behind::Behind;
 use super::continuation::{Continuation, Ending, Landed};
 use super::gather::{End, GATHER_TIME, Gathered, Gatherer};
+use super::standing::Standing;
 use crate::Ingest;
 use crate::checksum::Checksum;
-use crate::proof::{Expected, Proof};
+use crate::proof::Proof;
 use crate::speed::Speed;
 use crate::stores::{BlobStore, Step, Written};
 
@@ -33,9 +34,9 @@ pub(super) struct Writer<'a> {
     written: ByteCount,
     /// Of the bytes up to there; `None` when the inspection makes it.
     checksum: Option<Checksum>,
-    /// Of the bytes of this request, if its sender declared one. Until it holds,
-    /// nothing is committed.
-    proof: Option<Proof>,
+    /// Whether the sender declared a checksum of the bytes of this request. Until it
+    /// holds, nothing is committed.
+    is_proven_last: bool,
     end: Ending,
     /// Whether the file is complete.
     complete: bool,
@@ -46,26 +47,30 @@ pub(super) struct Writer<'a> {
     committed_at: Instant,
     committing: ByteCount,
     behind: Behind,
+    /// Until when the claim may be gone on with by others.
+    stands_until: Instant,
 }
 
 impl<'a> Writer<'a> {
-    /// Of the holder of a claim, with the hash of what is stored.
-    pub(super) fn new(
-        ingest: &'a Ingest,
-        claim: Claim,
-        checksum: Option<Checksum>,
-        continuation: Continuation,
-    ) -> Self {
+    /// Of the holder of a claim.
+    pub(super) fn new(ingest: &'a Ingest, standing: Standing, continuation: &Continuation) -> Self {
+        let Standing {
+            claim,
+            checksum,
+            speed,
+            until,
+        } = standing;
         Self {
             ingest,
             store: ingest.stores.of(claim.store()),
             written: claim.stored(),
             checksum,
-            proof: continuation.expected.map(Expected::begin),
+            is_proven_last: continuation.expected.is_some(),
             end: continuation.end,
             complete: false,
             whole: None,
-            speed: Speed::going_on_from(claim.rate()),
+            speed,
+            stands_until: until,
             committed_at: Instant::now(),
             committing: claim.stored(),
             behind: Behind::default(),
@@ -74,23 +79,23 @@ impl<'a> Writer<'a> {
     }
 
     /// Hands one chunk to the store while the next is gathered, until the sender is
-    /// done.
+    /// done. What it leaves to the next connection is its claim, unless the file is
+    /// complete.
     pub(super) async fn write<E>(
         mut self,
         mut gatherer: Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<Landed, AppendError> {
+    ) -> Result<(Landed, Option<Standing>), AppendError> {
         let uneasy = self.store.bytes_between_commits() > 0;
         let mut gathered = gatherer.next(self.room_after(0), false).await;
         loop {
-            let Gathered { data, end } = gathered;
-            let room = self.room_after(data.len());
-            if end != End::NotYet || room == 0 {
-                return self.conclude(data, end, &mut gatherer).await;
+            let room = self.room_after(gathered.data.len());
+            if gathered.end != End::NotYet || room == 0 {
+                return self.conclude(gathered, &mut gatherer).await;
             }
             // An error of the store ends the gathering at once: a superseded
             // connection must not wait for its sender to fall silent.
             let next = async { Ok(gatherer.next(room, uneasy).await) };
-            (self, gathered) = try_join(self.take(data), next).await?;
+            (self, gathered) = try_join(self.take(gathered), next).await?;
         }
     }
 
@@ -106,15 +111,16 @@ impl<'a> Writer<'a> {
             .saturating_sub(pending)
     }
 
-    /// Hashes one chunk and hands it to the store. Returns once everything up to its
-    /// end is durable, if a commit is due; else once the store has the chunk.
-    async fn take(self, data: Bytes) -> Result<Self, AppendError> {
+    /// Hands one chunk to the store. Returns once everything up to its end is durable,
+    /// if a commit is due; else once the store has the chunk.
+    async fn take(self, gathered: Gathered) -> Result<Self, AppendError> {
+        let Gathered { data, checksum, .. } = gathered;
         let to = beyond(self.written, &data)?;
-        let writer = self.hash(&data).await?;
+        let writer = Self { checksum, ..self };
         let pending = to.since(writer.committing);
         let between = writer.store.bytes_between_commits();
         let due = pending >= between || writer.committed_at.elapsed() >= GATHER_TIME;
-        if pending == 0 || !due || writer.proof.is_some() {
+        if pending == 0 || !due || writer.is_proven_last {
             return writer.write_ahead(to, data).await;
         }
         if between == 0 {
@@ -138,24 +144,6 @@ impl<'a> Writer<'a> {
             }
             None => {}
         }
-        Ok(self)
-    }
-
-    async fn hash(mut self, data: &Bytes) -> Result<Self, AppendError> {
-        if data.is_empty() || (self.checksum.is_none() && self.proof.is_none()) {
-            return Ok(self);
-        }
-        let (mut checksum, mut proof, data) = (self.checksum, self.proof, data.clone());
-        let hashed = self.ingest.compute.hash(move || {
-            if let Some(checksum) = &mut checksum {
-                checksum.update(&data);
-            }
-            if let Some(proof) = &mut proof {
-                proof.update(&data);
-            }
-            (checksum, proof)
-        });
-        (self.checksum, self.proof) = hashed.await?;
         Ok(self)
     }
 
@@ -246,15 +234,21 @@ impl<'a> Writer<'a> {
     /// Takes the last chunk of a request and says what has come of it.
     async fn conclude<E>(
         self,
-        data: Bytes,
-        end: End,
+        gathered: Gathered,
         gatherer: &mut Gatherer<impl Stream<Item = Result<Bytes, E>>>,
-    ) -> Result<Landed, AppendError> {
+    ) -> Result<(Landed, Option<Standing>), AppendError> {
+        let Gathered {
+            data,
+            end,
+            checksum,
+        } = gathered;
         let to = beyond(self.written, &data)?;
+        let proof = gatherer.take_proof();
         // All that may come is here; the sender should have stopped.
         let more = end == End::NotYet && gatherer.has_more().await;
-        let writer = self.land().await?;
-        let mut writer = writer.hash(&data).await?.prove(end, more)?;
+        let mut writer = self.land().await?;
+        writer.prove(proof, end, more)?;
+        writer.checksum = checksum;
         let complete = end != End::Cut && !more;
         let said = writer.end == Ending::Here && complete;
         let other_size = writer.claim.total().filter(|total| said && *total != to);
@@ -275,10 +269,10 @@ impl<'a> Writer<'a> {
     }
 
     /// Holds the bytes against what their sender declared, if it did.
-    fn prove(mut self, end: End, more: bool) -> Result<Self, AppendError> {
+    fn prove(&self, proof: Option<Proof>, end: End, more: bool) -> Result<(), AppendError> {
         let have = self.claim.stored();
-        let Some(proof) = self.proof.take() else {
-            return Ok(self);
+        let Some(proof) = proof else {
+            return Ok(());
         };
         if end == End::Cut {
             return Err(AppendError::Cut { have });
@@ -286,21 +280,28 @@ impl<'a> Writer<'a> {
         if more || !proof.holds() {
             return Err(AppendError::WrongChecksum);
         }
-        Ok(self)
+        Ok(())
     }
 
-    fn landed(&self) -> Landed {
-        Landed {
+    fn landed(self) -> (Landed, Option<Standing>) {
+        let landed = Landed {
             stored: self.claim.stored(),
             whole: self.whole,
             expires_at: (!self.complete).then(|| self.claim.expires_at()),
-        }
+        };
+        let standing = (!self.complete).then_some(Standing {
+            claim: self.claim,
+            checksum: self.checksum,
+            speed: self.speed,
+            until: self.stands_until,
+        });
+        (landed, standing)
     }
 
     /// What comes of a sender that goes on past the end. One that says itself when it
     /// is complete, and goes past the size it said, cannot be believed in anything
     /// (draft-ietf-httpbis-resumable-upload, "Upload Append").
-    async fn overrun(self) -> Result<Landed, AppendError> {
+    async fn overrun(self) -> Result<(Landed, Option<Standing>), AppendError> {
         let have = self.claim.stored();
         let Some(total) = self.claim.total() else {
             let max = self.ingest.bytes_max();
