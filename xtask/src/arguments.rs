@@ -38,6 +38,8 @@ pub(crate) enum Request {
     Bench {
         /// What to measure.
         name: Option<String>,
+        /// What the names of its cases are to contain.
+        case: Option<String>,
     },
     /// Run the fault campaigns, all or one.
     Soak {
@@ -88,7 +90,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Request, String> {
         "help" => Ok(Request::Help),
         "dev" => dev(rest).map(Request::Dev),
         "test" => test(rest).map(Request::Test),
-        "bench" => named("bench", rest).map(|name| Request::Bench { name }),
+        "bench" => bench(rest),
         "soak" => named("soak", rest).map(|campaign| Request::Soak { campaign }),
         "ci" => alone(rest, Request::Ci),
         "layers" => alone(rest, Request::Layers),
@@ -191,6 +193,14 @@ fn named(command: &str, words: &[String]) -> Result<Option<String>, String> {
         )),
         _ => Ok(words.first().cloned()),
     }
+}
+
+/// A name, and words of the cases that are meant.
+fn bench(words: &[String]) -> Result<Request, String> {
+    let (name, case) = words.split_at(words.len().min(1));
+    let case = named("bench NAME", case)?;
+    let name = named("bench", name)?;
+    Ok(Request::Bench { name, case })
 }
 
 fn alone(rest: &[String], request: Request) -> Result<Request, String> {
@@ -307,8 +317,21 @@ mod tests {
     }
 
     #[test]
-    fn bench_and_soak_take_one_name_at_most() {
-        assert_eq!(parsed("bench"), Ok(Request::Bench { name: None }));
+    fn bench_takes_a_name_and_a_case_and_soak_a_name() {
+        let bench = |name: Option<&str>, case: Option<&str>| {
+            Ok(Request::Bench {
+                name: name.map(str::to_owned),
+                case: case.map(str::to_owned),
+            })
+        };
+        assert_eq!(parsed("bench"), bench(None, None));
+        assert_eq!(parsed("bench uploads"), bench(Some("uploads"), None));
+        assert_eq!(
+            parsed("bench uploads PATCH"),
+            bench(Some("uploads"), Some("PATCH"))
+        );
+        assert!(parsed("bench uploads PATCH disk").is_err());
+        assert!(parsed("bench --long").is_err());
         assert_eq!(parsed("soak"), Ok(Request::Soak { campaign: None }));
         assert_eq!(
             parsed("soak kills"),

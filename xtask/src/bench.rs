@@ -20,8 +20,9 @@ use crate::workspace::Workspace;
 /// disks.
 const BENCH_LIMIT: Duration = Duration::from_secs(60 * 60);
 
-/// Measures what is named, or everything; true when all bars were held.
-pub(crate) fn run(workspace: &Workspace, name: Option<&str>, stop: &Stop) -> Result<bool> {
+/// Measures what is named, of that the cases whose names contain the second word, or
+/// everything; true when all bars were held.
+pub(crate) fn run(workspace: &Workspace, words: &[String], stop: &Stop) -> Result<bool> {
     let scene = Scene::find(workspace, stop)?.durable();
     let product = scene.toolchain.build(true);
     let binary = workspace.product(true);
@@ -37,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, stop: &Stop) -> Res
         environ::give(&mut command, &ground.settings);
         command
             .env("SLIPWAY_BENCH_DIR", workspace.target.join("bench"))
-            .args(name)
+            .args(words)
             .current_dir(&workspace.root);
         let mut bench = Group::start(&mut command, "the bench")?;
         Ok(bench.wait(BENCH_LIMIT, stop)?.success())

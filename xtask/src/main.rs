@@ -71,7 +71,10 @@ fn perform(request: Request) -> Result<ExitCode> {
         Request::Help => true,
         Request::Dev(options) => return dev::run(&workspace, &options),
         Request::Test(options) => test::run(&workspace, &options, &Stop::listen()?)?,
-        Request::Bench { name } => bench::run(&workspace, name.as_deref(), &Stop::listen()?)?,
+        Request::Bench { name, case } => {
+            let words = name.into_iter().chain(case);
+            bench::run(&workspace, &words.collect::<Vec<_>>(), &Stop::listen()?)?
+        }
         Request::Soak { campaign } => soak::run(&workspace, campaign.as_deref(), &Stop::listen()?)?,
         Request::Ci => ci::run(&workspace, &Stop::listen()?)?,
         Request::Layers => layers::report(&workspace)?,

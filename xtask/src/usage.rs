@@ -15,7 +15,8 @@ cargo xtask: the developer commands of Slipway
     --verbose         show the commands that are run
   test [FILTER]     all tests (or those whose name contains FILTER) on a throw-away Postgres
     --postgres WHICH  found: the usual search (default); package: the one fetched by npm or pip
-  bench [NAME]      measure everything (or NAME: uploads) on an optimised build and a Postgres with fsync
+  bench [NAME [CASE]]  measure everything (or NAME: uploads; or of it the cases whose names contain
+                    CASE) on an optimised build and a Postgres with fsync
   soak [NAME]       the fault campaigns (or the one called NAME) at full length, optimised
   ci                every check of a change: format, lints, house rules, documents, tests
   layers            may each crate use what it uses?

@@ -12,10 +12,15 @@ mod uploads;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::report::Report;
+
 fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
+    let mut words = std::env::args().skip(1);
+    match words.next().as_deref() {
         None | Some("uploads") => {
-            let held = report::conclude("uploads", &uploads::measure()?)?;
+            let mut cases = Report::of(words.next());
+            uploads::measure(&mut cases)?;
+            let held = report::conclude("uploads", &cases)?;
             ensure!(held, "a bar was not held");
             Ok(())
         }

@@ -40,9 +40,25 @@ impl Case {
 
 /// The lines so far.
 #[derive(Default)]
-pub(crate) struct Report(Vec<Case>);
+pub(crate) struct Report {
+    cases: Vec<Case>,
+    only: Option<String>,
+}
 
 impl Report {
+    /// Of the cases whose names contain this, or of all.
+    pub(crate) fn of(only: Option<String>) -> Self {
+        Self {
+            cases: Vec::new(),
+            only,
+        }
+    }
+
+    /// Whether a case is to be measured.
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only))
+    }
+
     /// Takes and prints one line, so that what was measured is seen whatever follows.
     #[expect(clippy::print_stdout, reason = "the table is what it is run for")]
     pub(crate) fn push(&mut self, case: Case) {
@@ -60,19 +76,25 @@ impl Report {
         println!("{}\n    {}", case.name, figures.join(", "));
         let ratio = ratio.unwrap_or_default();
         println!("    {ratio}{}; {}: {verdict}", case.reference, case.bar);
-        self.0.push(case);
+        self.cases.push(case);
     }
 }
 
-/// Writes the JSON; whether every bar was held.
-pub(crate) fn conclude(name: &str, Report(cases): &Report) -> Result<bool> {
+/// Writes the JSON, if everything was measured; whether every bar was held.
+pub(crate) fn conclude(name: &str, report: &Report) -> Result<bool> {
+    let cases = &report.cases;
     let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let cases_json: Vec<Value> = cases.iter().map(Case::to_json).collect();
-    let report = json!({"name": name, "at": at, "cases": cases_json});
+    let json = json!({"name": name, "at": at, "cases": cases_json});
+    let holds = report.cases.iter().all(|case| case.holds != Some(false));
+    if report.only.is_some() {
+        // Some cases are not the report that others compare with.
+        return Ok(holds);
+    }
     let folder = folder();
     std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join(format!("{name}.json")), format!("{report:#}\n"))?;
-    Ok(cases.iter().all(|case| case.holds != Some(false)))
+    std::fs::write(folder.join(format!("{name}.json")), format!("{json:#}\n"))?;
+    Ok(holds)
 }
 
 /// Where reports go: `cargo xtask bench` names the folder, because cargo may have been
