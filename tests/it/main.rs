@@ -12,6 +12,7 @@ mod guard;
 mod jobs;
 mod limits;
 mod live;
+mod matrix;
 mod migrations;
 mod pages;
 mod plain;

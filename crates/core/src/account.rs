@@ -25,3 +25,29 @@ words! {
         Admin = "admin",
     }
 }
+
+words! {
+    /// What can be done here by whoever may; who may is the table in ingest.
+    Action("action") {
+        /// Announce a file and send it.
+        UploadCreate = "upload:create",
+        /// See uploads in a list.
+        UploadList = "upload:list",
+        /// See one upload.
+        UploadSee = "upload:see",
+        /// Get the bytes of an upload.
+        UploadDownload = "upload:download",
+        /// Remove an upload.
+        UploadRemove = "upload:remove",
+        /// See jobs in a list.
+        JobList = "job:list",
+        /// See one job.
+        JobSee = "job:see",
+        /// Cancel a job or put it back into the queue.
+        JobChange = "job:change",
+        /// Follow the progress of something.
+        ProgressFollow = "progress:follow",
+        /// See what belongs to everybody in one list.
+        EverythingList = "everything:list",
+    }
+}

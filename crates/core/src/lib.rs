@@ -17,7 +17,7 @@ mod progress;
 mod upload;
 mod words;
 
-pub use account::{Role, Scope};
+pub use account::{Action, Role, Scope};
 pub use bytes::{ByteCount, InvalidByteCount, InvalidSha256, Sha256Digest};
 pub use ids::{AccountId, InvalidId, JobId, ProcessId, RequestId, UploadId};
 pub use job::{JobKind, JobState};

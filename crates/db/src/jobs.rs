@@ -164,26 +164,30 @@ impl Db {
         .await
     }
 
-    /// An account's jobs, newest first, from the one after `after` on.
+    /// An account's jobs, or everybody's, newest first, from the one after `after` on.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn job_list(
         &self,
-        owner: AccountId,
+        owner: Option<AccountId>,
         after: Option<JobId>,
         limit: u16,
     ) -> Result<Vec<Job>, DbError> {
         self.run("listing jobs", move |connection| {
             let before = after.map_or(Uuid::max(), JobId::to_uuid);
-            jobs::table
+            let mut listed = jobs::table
                 .inner_join(uploads::table)
-                .filter(uploads::owner_id.eq(owner.to_uuid()))
                 .filter(uploads::removed_at.is_null())
                 .filter(jobs::id.lt(before))
                 .order(jobs::id.desc())
                 .limit(limit.into())
                 .select(JobRow::as_select())
+                .into_boxed();
+            if let Some(owner) = owner {
+                listed = listed.filter(uploads::owner_id.eq(owner.to_uuid()));
+            }
+            listed
                 .load(connection)?
                 .into_iter()
                 .map(JobRow::into_job)

@@ -315,14 +315,14 @@ impl Db {
         .await
     }
 
-    /// An account's uploads with their jobs, newest first, from the one after
-    /// `after` on; all as of one moment.
+    /// An account's uploads, or everybody's, with their jobs, newest first, from the
+    /// one after `after` on; all as of one moment.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
     pub async fn upload_list(
         &self,
-        owner: AccountId,
+        owner: Option<AccountId>,
         after: Option<UploadId>,
         limit: u16,
     ) -> Result<Vec<(Upload, Vec<Job>)>, DbError> {
@@ -330,14 +330,18 @@ impl Db {
             at_one_moment_in_txn(connection)?;
             // No id is greater than this one.
             let before = after.map_or(Uuid::max(), UploadId::to_uuid);
-            let uploads = uploads::table
-                .filter(uploads::owner_id.eq(owner.to_uuid()))
+            let mut listed = uploads::table
                 .filter(uploads::id.lt(before))
                 .filter(uploads::removed_at.is_null())
                 .filter(is_no_part())
                 .order(uploads::id.desc())
                 .limit(limit.into())
                 .select(UploadRow::as_select())
+                .into_boxed();
+            if let Some(owner) = owner {
+                listed = listed.filter(uploads::owner_id.eq(owner.to_uuid()));
+            }
+            let uploads = listed
                 .load(connection)?
                 .into_iter()
                 .map(UploadRow::into_upload)

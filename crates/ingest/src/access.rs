@@ -1,10 +1,57 @@
-//! Who asks, and what they may see or change.
+//! Who asks, and who may do what to which resource: one table.
 //!
 //! It never looks at a request: how a caller proved who they are is decided
 //! before anything here runs.
 
-use slipway_core::{AccountId, Role, Scope};
+use slipway_core::{AccountId, Action, Role, Scope};
 use slipway_db::{Account, Upload};
+
+/// Which people an action is for, of the resource that it is done to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Its owner, and administrators. For others it does not exist.
+    Own,
+    /// Administrators.
+    Administration,
+}
+
+/// A row of the table: what a token needs, and whose resources it reaches.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    scope: Scope,
+    whose: Whose,
+}
+
+/// The table. A person who is signed in has every scope.
+const fn rule(action: Action) -> Rule {
+    use Whose::{Administration, Own};
+    const fn is(scope: Scope, whose: Whose) -> Rule {
+        Rule { scope, whose }
+    }
+    match action {
+        Action::UploadCreate => is(Scope::Upload, Own),
+        Action::UploadList => is(Scope::Read, Own),
+        Action::UploadSee => is(Scope::Read, Own),
+        Action::UploadDownload => is(Scope::Read, Own),
+        Action::UploadRemove => is(Scope::Upload, Own),
+        Action::JobList => is(Scope::Read, Own),
+        Action::JobSee => is(Scope::Read, Own),
+        Action::JobChange => is(Scope::Upload, Own),
+        Action::ProgressFollow => is(Scope::Read, Own),
+        Action::EverythingList => is(Scope::Admin, Administration),
+    }
+}
+
+/// Why a caller may not do something to anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// Their token does not reach that far.
+    #[error("this token does not have the scope {:?}", .0.as_str())]
+    Scope(Scope),
+    /// It is for administrators.
+    #[error("only administrators may do that")]
+    Role,
+}
 
 /// Somebody whose identity is proven.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +86,19 @@ impl Caller {
         &self.account.email
     }
 
-    /// Whether their token, if they bear one, reaches this far.
-    pub fn has_scope(&self, scope: Scope) -> bool {
-        self.scopes
-            .as_ref()
-            .is_none_or(|scopes| scopes.contains(&scope))
+    /// Whether they may do this at all; to which resources, [`Self::may_reach`] says.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may(&self, action: Action) -> Result<(), Denied> {
+        let rule = rule(action);
+        if !self.has_scope(rule.scope) {
+            return Err(Denied::Scope(rule.scope));
+        }
+        if rule.whose == Whose::Administration && !self.reaches_all() {
+            return Err(Denied::Role);
+        }
+        Ok(())
     }
 
     /// Whether what belongs to `owner` is theirs to see and change. Everything is
@@ -61,6 +116,12 @@ impl Caller {
     /// removed does not exist.
     pub(crate) fn sees(&self, upload: Option<Upload>) -> Option<Upload> {
         upload.filter(|upload| upload.removed_at.is_none() && self.may_reach(upload.owner))
+    }
+
+    fn has_scope(&self, scope: Scope) -> bool {
+        self.scopes
+            .as_ref()
+            .is_none_or(|scopes| scopes.contains(&scope))
     }
 }
 
@@ -92,6 +153,18 @@ mod tests {
         let script = Caller::script(account(Role::Administrator), vec![Scope::Read]);
 
         assert!(!script.may_reach(AccountId::new()));
-        assert!(script.has_scope(Scope::Read) && !script.has_scope(Scope::Upload));
+        assert_eq!(script.may(Action::UploadSee), Ok(()));
+        assert_eq!(
+            script.may(Action::UploadCreate),
+            Err(Denied::Scope(Scope::Upload))
+        );
+    }
+
+    #[test]
+    fn a_members_token_gains_nothing_by_the_scope_of_administrators() {
+        let script = Caller::script(account(Role::Member), vec![Scope::Admin]);
+
+        assert_eq!(script.may(Action::EverythingList), Err(Denied::Role));
+        assert!(!script.may_reach(AccountId::new()));
     }
 }

@@ -28,15 +28,15 @@ use std::sync::Arc;
 use slipway_config::Settings;
 use slipway_db::{Db, DbError};
 
-pub use access::Caller;
+pub use access::{Caller, Denied};
 pub use accounts::{AddAccountError, SignInError, TokenError};
 pub use jobs::{JobError, Stop, work};
 pub use proof::{Algorithm, Expected};
 pub use secret::Token;
 pub use slipway_db::{Account, ApiToken, Job, Twin, Upload};
 pub use uploads::{
-    AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, NewFile, NoRoom,
-    Offset, Page, ReadError, chunk_bytes, until,
+    AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, Listed, NewFile,
+    NoRoom, Offset, Page, ReadError, chunk_bytes, until,
 };
 
 /// The use cases. Cheap to clone.

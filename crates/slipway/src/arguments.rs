@@ -51,6 +51,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: AccountAction,
     },
+    /// Print every route of the web process, and who may use it.
+    Routes,
     /// Make, list and take back tokens for scripts.
     Token {
         #[command(subcommand)]

@@ -18,6 +18,7 @@ mod work;
 
 use std::io::Write;
 
+use anyhow::Context;
 use clap::Parser;
 use slipway_config::{Access, Refusal};
 
@@ -69,6 +70,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
             action: ConfigAction::Explain(asked),
         } => explain::run(&asked),
         Command::Db { action } => database::run(action),
+        Command::Routes => list_routes(),
         Command::Migrate { dry_run: false } => migrate::run(&admitted(Access::Migrate)?),
         Command::Migrate { dry_run: true } => migrate::list(&admitted(Access::Read)?),
         // These come up without their database and wait for it.
@@ -100,6 +102,15 @@ fn admitted(access: Access) -> anyhow::Result<Opened> {
     let opened = opened(access)?;
     opened.admit().map_err(told)?;
     Ok(opened)
+}
+
+/// Needs neither configuration nor database.
+fn list_routes() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for (method, path, access) in slipway_web::routes() {
+        writeln!(out, "{method}\t{path}\t{access}").context("writing to standard output")?;
+    }
+    Ok(())
 }
 
 /// Whether the guard or the configuration said no, here or below.

@@ -1,6 +1,7 @@
-//! The table of all routes, and what every handler may reach.
+//! The table of all routes with who may use them, and what every handler may reach.
 //!
-//! Read it top to bottom; what is not here is not served.
+//! Read it top to bottom; what is not here is not served. It only names what a route
+//! does: whether a caller may do that is decided in ingest, by the handler's use case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest};
 use actix_web::http::Method;
 use actix_web::{App, HttpRequest, HttpResponse, Resource, Route, middleware, web};
 use slipway_config::Settings;
+use slipway_core::Action;
 use slipway_ingest::Ingest;
 use slipway_realtime::Hub;
 use tokio::sync::watch;
@@ -83,101 +85,203 @@ pub(crate) fn app(
                         .into()
                 }),
         )
-        .configure(routes)
+        .configure(register)
         .default_service(web::to(nothing))
         .wrap(middleware::from_fn(trace::answer))
 }
 
-fn routes(config: &mut web::ServiceConfig) {
+/// Who may send a request to a route.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    /// Everybody, signed in or not.
+    Everybody,
+    /// Whoever has the key of an upload.
+    Key,
+    /// Whoever may do this, by the table in `ingest/access.rs`.
+    To(Action),
+}
+
+use Access::{Everybody, Key, To};
+
+/// A method of an address, who may use it, and what answers.
+type Way = (Method, Access, Route);
+
+/// An address with the methods that it takes.
+type Address = (&'static str, Vec<Way>);
+
+/// Every route: its method, its address, and who may use it.
+pub fn routes() -> Vec<(String, &'static str, &'static str)> {
+    let mut routes = Vec::new();
+    for (path, ways) in table() {
+        for (method, access, _) in ways {
+            let access = match access {
+                Everybody => "everybody",
+                Key => "key",
+                To(action) => action.as_str(),
+            };
+            routes.push((method.to_string(), path, access));
+        }
+    }
+    routes
+}
+
+fn register(config: &mut web::ServiceConfig) {
+    for (path, ways) in table() {
+        config.service(at(path, ways));
+    }
+}
+
+fn table() -> Vec<Address> {
+    let mut table = health_routes();
+    table.extend(file_routes());
+    table.extend(api_routes());
+    table.extend(page_routes());
+    table
+}
+
+/// Health: no database for the first, no account for either.
+fn health_routes() -> Vec<Address> {
     use web::to;
-    config
-        // Health: no database for the first, no account for either.
-        .service(at(
+    vec![
+        (
             "/healthz",
-            [(GET, to(health::alive)), (HEAD, to(health::alive))],
-        ))
-        .service(at(
+            vec![
+                (GET, Everybody, to(health::alive)),
+                (HEAD, Everybody, to(health::alive)),
+            ],
+        ),
+        (
             "/readyz",
-            [(GET, to(health::ready)), (HEAD, to(health::ready))],
-        ))
-        // Resumable uploads: tus 1.0.0 and the IETF draft.
-        .service(at(
-            "/files/",
-            [(OPTIONS, to(files::options)), (POST, to(files::create))],
-        ))
-        .service(at(
-            "/files",
-            [(OPTIONS, to(files::options)), (POST, to(files::create))],
-        ))
-        .service(at(
+            vec![
+                (GET, Everybody, to(health::ready)),
+                (HEAD, Everybody, to(health::ready)),
+            ],
+        ),
+    ]
+}
+
+/// Resumable uploads, tus 1.0.0 and the IETF draft; and the plain ways in.
+fn file_routes() -> Vec<Address> {
+    use web::to;
+    let collection = || {
+        vec![
+            (OPTIONS, Everybody, to(files::options)),
+            (POST, To(Action::UploadCreate), to(files::create)),
+        ]
+    };
+    vec![
+        ("/files/", collection()),
+        ("/files", collection()),
+        (
             "/files/{key}",
-            [
-                (OPTIONS, to(files::options)),
-                (HEAD, to(files::look)),
-                (GET, to(files::show)),
-                (PATCH, to(files::append)),
-                (DELETE, to(files::remove)),
+            vec![
+                (OPTIONS, Everybody, to(files::options)),
+                (HEAD, Key, to(files::look)),
+                (GET, Key, to(files::show)),
+                (PATCH, Key, to(files::append)),
+                (DELETE, Key, to(files::remove)),
             ],
-        ))
-        // Uploads, their bytes and their jobs.
-        .service(at("/api/v1/uploads", [(GET, to(uploads::list))]))
-        .service(at(
-            "/api/v1/uploads/{id}",
-            [(GET, to(uploads::one)), (DELETE, to(uploads::remove))],
-        ))
-        .service(at(
-            "/api/v1/uploads/{id}/content",
-            [(GET, to(uploads::content)), (HEAD, to(uploads::content))],
-        ))
-        .service(at("/api/v1/jobs", [(GET, to(jobs::list))]))
-        .service(at("/api/v1/jobs/{id}", [(GET, to(jobs::one))]))
-        .service(at(
-            "/api/v1/jobs/{id}/cancellation",
-            [(POST, to(jobs::cancel))],
-        ))
-        .service(at("/api/v1/jobs/{id}/retry", [(POST, to(jobs::retry))]))
-        // Signing in and out, for programs and for forms.
-        .service(at(
-            "/api/v1/session",
-            [
-                (POST, to(session::sign_in)),
-                (DELETE, to(session::sign_out)),
-            ],
-        ))
-        .service(at(
-            "/sign-in",
-            [(GET, to(pages::sign_in)), (POST, to(pages::sign_in_form))],
-        ))
-        .service(at("/sign-out", [(POST, to(pages::sign_out_form))]))
-        // Progress.
-        .service(at("/live", [(GET, to(live::live))]))
-        // Pages and what they are made of.
-        .service(at("/", [(GET, to(pages::uploads))]))
-        .service(at("/uploads", [(POST, to(plain::post))]))
-        .service(at(
+        ),
+        (
+            "/uploads",
+            vec![(POST, To(Action::UploadCreate), to(plain::post))],
+        ),
+        (
             "/uploads/{id}",
-            [(GET, to(pages::upload)), (PUT, to(plain::put))],
-        ))
-        .service(at(
+            vec![
+                (GET, To(Action::UploadSee), to(pages::upload)),
+                (PUT, To(Action::UploadCreate), to(plain::put)),
+            ],
+        ),
+    ]
+}
+
+/// For programs: uploads, their bytes and their jobs, progress, signing in and out.
+fn api_routes() -> Vec<Address> {
+    use web::to;
+    vec![
+        (
+            "/api/v1/uploads",
+            vec![(GET, To(Action::UploadList), to(uploads::list))],
+        ),
+        (
+            "/api/v1/uploads/{id}",
+            vec![
+                (GET, To(Action::UploadSee), to(uploads::one)),
+                (DELETE, To(Action::UploadRemove), to(uploads::remove)),
+            ],
+        ),
+        (
+            "/api/v1/uploads/{id}/content",
+            vec![
+                (GET, To(Action::UploadDownload), to(uploads::content)),
+                (HEAD, To(Action::UploadDownload), to(uploads::content)),
+            ],
+        ),
+        (
+            "/api/v1/jobs",
+            vec![(GET, To(Action::JobList), to(jobs::list))],
+        ),
+        (
+            "/api/v1/jobs/{id}",
+            vec![(GET, To(Action::JobSee), to(jobs::one))],
+        ),
+        (
+            "/api/v1/jobs/{id}/cancellation",
+            vec![(POST, To(Action::JobChange), to(jobs::cancel))],
+        ),
+        (
+            "/api/v1/jobs/{id}/retry",
+            vec![(POST, To(Action::JobChange), to(jobs::retry))],
+        ),
+        (
+            "/live",
+            vec![(GET, To(Action::ProgressFollow), to(live::live))],
+        ),
+        (
+            "/api/v1/session",
+            vec![
+                (POST, Everybody, to(session::sign_in)),
+                (DELETE, Everybody, to(session::sign_out)),
+            ],
+        ),
+    ]
+}
+
+/// Pages, their forms, and what they are made of.
+fn page_routes() -> Vec<Address> {
+    use web::to;
+    vec![
+        ("/", vec![(GET, To(Action::UploadList), to(pages::uploads))]),
+        (
+            "/sign-in",
+            vec![
+                (GET, Everybody, to(pages::sign_in)),
+                (POST, Everybody, to(pages::sign_in_form)),
+            ],
+        ),
+        (
+            "/sign-out",
+            vec![(POST, Everybody, to(pages::sign_out_form))],
+        ),
+        (
             "/assets/{fingerprint}/{name}",
-            [(GET, to(assets::asset))],
-        ));
+            vec![(GET, Everybody, to(assets::asset))],
+        ),
+    ]
 }
 
 /// An address and what it takes; anything else is refused with the list.
-fn at<const N: usize>(path: &str, routes: [(Method, Route); N]) -> Resource {
-    let allowed = routes
-        .each_ref()
-        .map(|(method, _)| method.as_str())
-        .join(", ");
+fn at(path: &str, ways: Vec<Way>) -> Resource {
+    let allowed: Vec<&str> = ways.iter().map(|(method, ..)| method.as_str()).collect();
+    let allowed = allowed.join(", ");
     let refuse = move || {
         let error = ApiError::method_not_allowed(&allowed);
         async { Err::<HttpResponse, _>(error) }
     };
     let resource = web::resource(path).default_service(web::to(refuse));
-    routes
-        .into_iter()
-        .fold(resource, |resource, (method, route)| {
+    ways.into_iter()
+        .fold(resource, |resource, (method, _, route)| {
             resource.route(route.method(method))
         })
 }

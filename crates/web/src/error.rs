@@ -13,7 +13,7 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpResponse, ResponseError};
 use slipway_ingest::{
-    AppendError, ContentError, CreateError, JobError, NoRoom, ReadError, SignInError,
+    AppendError, ContentError, CreateError, Denied, JobError, NoRoom, ReadError, SignInError,
 };
 
 use crate::tus::{TUS_VERSION, UPLOAD_OFFSET};
@@ -227,11 +227,21 @@ impl From<anyhow::Error> for ApiError {
     }
 }
 
+impl From<Denied> for ApiError {
+    fn from(why: Denied) -> Self {
+        let code = match why {
+            Denied::Scope(_) => "scope",
+            Denied::Role => "role",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, why.to_string())
+    }
+}
+
 impl From<CreateError> for ApiError {
     fn from(error: CreateError) -> Self {
         let detail = error.to_string();
         match error {
-            CreateError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            CreateError::NotAllowed(why) => why.into(),
             CreateError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
             }
@@ -317,7 +327,7 @@ impl From<ReadError> for ApiError {
         match error {
             ReadError::Missing => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             ReadError::Gone => Self::new(StatusCode::GONE, "gone", detail),
-            ReadError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            ReadError::NotAllowed(why) => why.into(),
             ReadError::Fault(fault) => Self::fault("it could not be read", fault),
         }
     }
@@ -340,7 +350,7 @@ impl From<JobError> for ApiError {
         match error {
             JobError::Missing => Self::new(StatusCode::NOT_FOUND, "not_found", detail),
             JobError::NotNow(_) => Self::new(StatusCode::CONFLICT, "not_now", detail),
-            JobError::NotAllowed => Self::new(StatusCode::FORBIDDEN, "scope", detail),
+            JobError::NotAllowed(why) => why.into(),
             JobError::Fault(fault) => Self::fault("the job could not be changed", fault),
         }
     }

@@ -32,4 +32,5 @@ mod trace;
 mod tus;
 mod wire;
 
+pub use app::routes;
 pub use server::{Server, serve};

@@ -3,10 +3,10 @@
 //! It never stops a job by force: the worker looks between two batches.
 
 use anyhow::Context;
-use slipway_core::{JobId, JobState, Scope};
+use slipway_core::{Action, JobId, JobState};
 use slipway_db::{Job, JobChange};
 
-use crate::{Caller, Ingest};
+use crate::{Caller, Denied, Ingest};
 
 /// Why a job was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +17,9 @@ pub enum JobError {
     /// Its state does not allow that.
     #[error("the job is {0}")]
     NotNow(JobState),
-    /// The caller's token does not reach that far.
-    #[error("this token does not have the scope \"upload\"")]
-    NotAllowed,
+    /// The caller may not change jobs.
+    #[error(transparent)]
+    NotAllowed(#[from] Denied),
     /// Something broke on our side.
     #[error("the job could not be changed")]
     Fault(#[from] anyhow::Error),
@@ -47,9 +47,7 @@ impl Ingest {
     }
 
     async fn may_change(&self, caller: &Caller, id: JobId) -> Result<(), JobError> {
-        if !caller.has_scope(Scope::Upload) {
-            return Err(JobError::NotAllowed);
-        }
+        caller.may(Action::JobChange)?;
         match self.db.job_get(id).await.context("finding the job")? {
             Some((_, owner)) if caller.may_reach(owner) => Ok(()),
             _ => Err(JobError::Missing),

@@ -3,7 +3,7 @@
 //! It never touches a byte: the job `assemble` does, once all parts are whole.
 
 use anyhow::Context;
-use slipway_core::{FileName, Scope, UploadId};
+use slipway_core::{Action, FileName, UploadId};
 use slipway_db::{Created, FinalCreated, NewUpload, Upload};
 
 use super::create::{CreateError, NewFile, is_media_type};
@@ -23,9 +23,7 @@ impl Ingest {
         file: NewFile,
         parts: Vec<UploadId>,
     ) -> Result<Upload, CreateError> {
-        if !caller.has_scope(Scope::Upload) {
-            return Err(CreateError::NotAllowed);
-        }
+        caller.may(Action::UploadCreate)?;
         let max = self.bytes_max();
         let quota = self.quota();
         let id = UploadId::new();

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use anyhow::Context;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
-use slipway_core::{ByteCount, Scope, UploadId, UploadState};
+use slipway_core::{Action, ByteCount, UploadId, UploadState};
 use slipway_db::Upload;
 
 use super::hold::with_room;
-use super::look::{ReadError, require};
+use super::look::ReadError;
 use crate::budget::Budget;
 use crate::{Caller, Ingest};
 
@@ -38,7 +38,9 @@ impl Ingest {
     /// # Errors
     /// When it is not there for the caller, is not whole, or on a fault.
     pub async fn stored(&self, caller: &Caller, id: UploadId) -> Result<Upload, ContentError> {
-        require(caller, Scope::Read)?;
+        caller
+            .may(Action::UploadDownload)
+            .map_err(ReadError::from)?;
         let upload = self.visible(caller, id).await?;
         if upload.state != UploadState::Stored {
             return Err(ContentError::NotStored(upload.state));

@@ -3,12 +3,12 @@
 //! It never refuses a file over its name; a name is made presentable.
 
 use anyhow::Context;
-use slipway_core::{ByteCount, FileName, Scope, Sha256Digest, StoreKind, UploadId};
+use slipway_core::{Action, ByteCount, FileName, Sha256Digest, StoreKind, UploadId};
 use slipway_db::{Created, NewUpload, Upload};
 
 use super::room::NoRoom;
 use crate::checksum::Checksum;
-use crate::{Caller, Ingest};
+use crate::{Caller, Denied, Ingest};
 
 /// Characters of an announced media type that are kept.
 const MEDIA_TYPE_CHARACTERS_MAX: usize = 255;
@@ -36,9 +36,9 @@ pub struct NewFile {
 /// Why a file was not announced.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// The caller's token does not reach that far.
-    #[error("this token does not have the scope \"upload\"")]
-    NotAllowed,
+    /// The caller may not announce files.
+    #[error(transparent)]
+    NotAllowed(#[from] Denied),
     /// The file is too large.
     #[error("the file has {given} bytes, and at most {max} are taken")]
     TooLarge {
@@ -72,9 +72,7 @@ impl Ingest {
     /// When the caller may not upload, the file is too large, there is no room for
     /// it, or on a fault.
     pub async fn create(&self, caller: &Caller, file: NewFile) -> Result<Upload, CreateError> {
-        if !caller.has_scope(Scope::Upload) {
-            return Err(CreateError::NotAllowed);
-        }
+        caller.may(Action::UploadCreate)?;
         let max = self.bytes_max();
         if let Some(given) = file.total.filter(|total| *total > max) {
             return Err(CreateError::TooLarge { given, max });

@@ -3,11 +3,13 @@
 //! It never tells a stranger that something exists: foreign things are missing.
 
 use anyhow::Context;
-use slipway_core::{ByteCount, JobId, Scope, Sha256Digest, Topic, UploadId, UploadState};
+use slipway_core::{
+    AccountId, Action, ByteCount, JobId, Sha256Digest, Topic, UploadId, UploadState,
+};
 use slipway_db::{Job, Taken, Twin, Upload};
 use time::OffsetDateTime;
 
-use crate::{Caller, Ingest};
+use crate::{Caller, Denied, Ingest};
 
 /// Entries of one page of a list.
 const PAGE_ENTRIES: u16 = 50;
@@ -21,12 +23,31 @@ pub enum ReadError {
     /// It was there; it was removed or has expired.
     #[error("this upload was removed or has expired")]
     Gone,
-    /// The caller's token does not reach that far.
-    #[error("this token does not have the scope {:?}", .0.as_str())]
-    NotAllowed(Scope),
+    /// The caller may not do that to anything.
+    #[error(transparent)]
+    NotAllowed(#[from] Denied),
     /// Something broke on our side.
     #[error("it could not be read")]
     Fault(#[from] anyhow::Error),
+}
+
+/// Whose entries a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    /// The caller's.
+    Own,
+    /// Everybody's.
+    All,
+}
+
+impl Listed {
+    /// Whose entries the database is asked for; `None` is everybody's.
+    fn owner(self, caller: &Caller) -> Result<Option<AccountId>, Denied> {
+        match self {
+            Self::Own => Ok(Some(caller.id())),
+            Self::All => caller.may(Action::EverythingList).map(|()| None),
+        }
+    }
 }
 
 /// Some entries of a list, and where the next ones begin.
@@ -145,7 +166,7 @@ impl Ingest {
     /// # Errors
     /// When it is not there for the caller, or on a fault.
     pub async fn remove(&self, caller: &Caller, id: UploadId) -> Result<(), ReadError> {
-        require(caller, Scope::Upload)?;
+        caller.may(Action::UploadRemove)?;
         self.visible(caller, id).await?;
         if !self
             .db
@@ -169,7 +190,7 @@ impl Ingest {
         caller: &Caller,
         id: UploadId,
     ) -> Result<(Upload, Vec<Job>), ReadError> {
-        require(caller, Scope::Read)?;
+        caller.may(Action::UploadSee)?;
         self.upload_with_jobs(caller, id).await
     }
 
@@ -182,7 +203,7 @@ impl Ingest {
         caller: &Caller,
         id: UploadId,
     ) -> Result<(Upload, Vec<Job>), ReadError> {
-        require(caller, Scope::Upload)?;
+        caller.may(Action::UploadCreate)?;
         self.upload_with_jobs(caller, id).await
     }
 
@@ -192,7 +213,7 @@ impl Ingest {
     /// # Errors
     /// On a fault.
     pub async fn twin(&self, caller: &Caller, upload: &Upload) -> Result<Option<Twin>, ReadError> {
-        if upload.state != UploadState::Stored || !caller.has_scope(Scope::Read) {
+        if upload.state != UploadState::Stored || caller.may(Action::UploadSee).is_err() {
             return Ok(None);
         }
         let owner = (!caller.reaches_all()).then(|| caller.id());
@@ -215,19 +236,21 @@ impl Ingest {
             .ok_or(ReadError::Missing)
     }
 
-    /// The caller's own uploads with their jobs, newest first.
+    /// Uploads with their jobs, newest first.
     ///
     /// # Errors
-    /// When the caller's token does not reach that far, or on a fault.
+    /// When the caller may not list them, or on a fault.
     pub async fn uploads(
         &self,
         caller: &Caller,
+        listed: Listed,
         after: Option<UploadId>,
     ) -> Result<Page<(Upload, Vec<Job>), UploadId>, ReadError> {
-        require(caller, Scope::Read)?;
+        caller.may(Action::UploadList)?;
+        let owner = listed.owner(caller)?;
         let entries = self
             .db
-            .upload_list(caller.id(), after, PAGE_ENTRIES + 1)
+            .upload_list(owner, after, PAGE_ENTRIES + 1)
             .await
             .context("listing uploads")?;
         Ok(page(entries, |(upload, _): &(Upload, Vec<Job>)| upload.id))
@@ -238,7 +261,7 @@ impl Ingest {
     /// # Errors
     /// When it is not there for the caller, or on a fault.
     pub async fn job(&self, caller: &Caller, id: JobId) -> Result<Job, ReadError> {
-        require(caller, Scope::Read)?;
+        caller.may(Action::JobSee)?;
         let found = self.db.job_get(id).await.context("finding the job")?;
         match found {
             Some((job, owner)) if caller.may_reach(owner) => Ok(job),
@@ -246,19 +269,21 @@ impl Ingest {
         }
     }
 
-    /// The caller's own jobs, newest first.
+    /// Jobs, newest first.
     ///
     /// # Errors
-    /// When the caller's token does not reach that far, or on a fault.
+    /// When the caller may not list them, or on a fault.
     pub async fn jobs(
         &self,
         caller: &Caller,
+        listed: Listed,
         after: Option<JobId>,
     ) -> Result<Page<Job, JobId>, ReadError> {
-        require(caller, Scope::Read)?;
+        caller.may(Action::JobList)?;
+        let owner = listed.owner(caller)?;
         let jobs = self
             .db
-            .job_list(caller.id(), after, PAGE_ENTRIES + 1)
+            .job_list(owner, after, PAGE_ENTRIES + 1)
             .await
             .context("listing jobs")?;
         Ok(page(jobs, |job: &Job| job.id))
@@ -269,13 +294,16 @@ impl Ingest {
     /// # Errors
     /// On a fault.
     pub async fn may_follow(&self, caller: &Caller, topic: Topic) -> anyhow::Result<bool> {
+        if caller.may(Action::ProgressFollow).is_err() {
+            return Ok(false);
+        }
         let asked = match topic {
-            Topic::Account(id) => return Ok(caller.has_scope(Scope::Read) && caller.may_reach(id)),
+            Topic::Account(id) => return Ok(caller.may_reach(id)),
             Topic::Upload(id) => self.visible(caller, id).await.map(drop),
             Topic::Job(id) => self.job(caller, id).await.map(drop),
         };
         match asked {
-            Ok(()) => Ok(caller.has_scope(Scope::Read)),
+            Ok(()) => Ok(true),
             Err(ReadError::Fault(fault)) => Err(fault),
             Err(_) => Ok(false),
         }
@@ -284,14 +312,6 @@ impl Ingest {
     pub(super) async fn visible(&self, caller: &Caller, id: UploadId) -> Result<Upload, ReadError> {
         let upload = self.db.upload_get(id).await.context("finding the upload")?;
         caller.sees(upload).ok_or(ReadError::Missing)
-    }
-}
-
-pub(super) fn require(caller: &Caller, scope: Scope) -> Result<(), ReadError> {
-    if caller.has_scope(scope) {
-        Ok(())
-    } else {
-        Err(ReadError::NotAllowed(scope))
     }
 }
 

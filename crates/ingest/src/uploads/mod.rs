@@ -24,7 +24,7 @@ pub use continuation::{Continuation, Ending, Landed};
 pub use create::{CreateError, NewFile};
 pub use gather::chunk_bytes;
 pub(crate) use holders::Holders;
-pub use look::{Offset, Page, ReadError};
+pub use look::{Listed, Offset, Page, ReadError};
 pub(crate) use room::Capacity;
 pub use room::NoRoom;
 pub use until::{Cut, until};

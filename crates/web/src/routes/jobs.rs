@@ -9,14 +9,14 @@ use crate::caller::Proven;
 use crate::error::ApiError;
 use crate::wire::{JobJson, JobList};
 
-/// `GET /api/v1/jobs[?cursor=]`
+/// `GET /api/v1/jobs[?cursor=][&owner=all]`
 pub(crate) async fn list(
     state: web::Data<State>,
     Proven(caller): Proven,
     start: web::Query<Start>,
 ) -> Result<web::Json<JobList>, ApiError> {
     let after = start.cursor.as_deref().map(id).transpose()?;
-    let page = state.ingest.jobs(&caller, after).await?;
+    let page = state.ingest.jobs(&caller, start.listed(), after).await?;
     let jobs = page.entries.into_iter().map(JobJson::from).collect();
     Ok(web::Json(JobList {
         jobs,

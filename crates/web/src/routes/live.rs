@@ -4,7 +4,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, rt, web};
-use slipway_core::Topic;
+use slipway_core::{Action, Topic};
 use slipway_ingest::Caller;
 use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Verdict, serve};
 
@@ -19,6 +19,7 @@ pub(crate) async fn live(
     Proven(caller): Proven,
     body: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
+    caller.may(Action::ProgressFollow)?;
     if !offers_protocol(&request) {
         return Err(ApiError::bad_request(
             "subprotocol",

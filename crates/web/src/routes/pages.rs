@@ -4,7 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
-use slipway_ingest::{SignInError, Token};
+use slipway_ingest::{Listed, SignInError, Token};
 
 use super::id;
 use super::session::end_session;
@@ -20,7 +20,7 @@ pub(crate) async fn uploads(
     state: web::Data<State>,
     Person(caller): Person,
 ) -> Result<HttpResponse, ApiError> {
-    let list = state.ingest.uploads(&caller, None).await?;
+    let list = state.ingest.uploads(&caller, Listed::Own, None).await?;
     let uploads = list.entries.into_iter().map(|(upload, _)| upload).collect();
     let more = list.next.is_some();
     page(

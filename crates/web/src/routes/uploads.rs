@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
+use slipway_ingest::Listed;
 
 use super::id;
 use crate::app::State;
@@ -10,20 +11,37 @@ use crate::download;
 use crate::error::ApiError;
 use crate::wire::{UploadJson, UploadList};
 
-/// Where a page of a list begins.
+/// Which page of a list is asked for.
 #[derive(Deserialize)]
 pub(crate) struct Start {
     pub(crate) cursor: Option<String>,
+    owner: Option<Owner>,
 }
 
-/// `GET /api/v1/uploads[?cursor=]`
+/// Of whom a list is, if not of whoever asks.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Owner {
+    All,
+}
+
+impl Start {
+    pub(crate) fn listed(&self) -> Listed {
+        match self.owner {
+            None => Listed::Own,
+            Some(Owner::All) => Listed::All,
+        }
+    }
+}
+
+/// `GET /api/v1/uploads[?cursor=][&owner=all]`
 pub(crate) async fn list(
     state: web::Data<State>,
     Proven(caller): Proven,
     start: web::Query<Start>,
 ) -> Result<web::Json<UploadList>, ApiError> {
     let after = start.cursor.as_deref().map(id).transpose()?;
-    let page = state.ingest.uploads(&caller, after).await?;
+    let page = state.ingest.uploads(&caller, start.listed(), after).await?;
     let uploads = page
         .entries
         .into_iter()
