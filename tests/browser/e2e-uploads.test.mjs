@@ -187,7 +187,7 @@ test('removing asks first and takes the row away in every window', { timeout: 12
 });
 
 test('the page of one upload moves by itself', { timeout: 120_000 }, async () => {
-  const file = await files.random('watched.bin', 16 * MIB);
+  const file = await files.random('watched.bin', 16 * MIB, '%PDF-1.7\n');
   const speed = await slowUploads(page, WATCHABLE_BYTES_PER_SECOND);
   await page.bringToFront();
   await pick(page, file.path);
@@ -204,6 +204,8 @@ test('the page of one upload moves by itself', { timeout: 120_000 }, async () =>
 
   assert.equal(await detail.locator('[data-slot="digest"]').textContent(), file.sha256);
   await detail.getByText(/^Inspection done/).waitFor();
+  // It was announced as something else, and nobody has reloaded the page.
+  await detail.locator('[data-slot="type"]', { hasText: 'application/pdf' }).waitFor();
   assertClean(detail);
   await detail.close();
 });

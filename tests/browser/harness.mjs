@@ -13,6 +13,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { Description } from './description.mjs';
 
 export const MIB = 1024 * 1024;
 /** A debug build on a busy machine migrates, starts and answers within this. */
@@ -30,6 +31,9 @@ const BROWSER_FLAGS = [
   '--disable-component-update', '--disable-sync',
 ];
 
+/** @type {Description} what the server publishes of its live frames */
+let described;
+
 /** The server under test, in the hands of the `testbed` program. */
 export class Testbed {
   /** @param {string[]} settings such as `SLIPWAY__SERVER__ALLOWED_ORIGINS=*` */
@@ -40,6 +44,7 @@ export class Testbed {
     bed.child = spawn(program, settings, { stdio: ['pipe', 'pipe', 'inherit'] });
     bed.lines = createInterface({ input: bed.child.stdout })[Symbol.asyncIterator]();
     Object.assign(bed, await bed.#line());
+    described = await Description.of(bed.url);
     return bed;
   }
 
@@ -133,6 +138,9 @@ export function watched(page) {
   page.on('console', (message) => { if (message.type() === 'error') seen.push(message.text()); });
   page.on('pageerror', (error) => seen.push(`uncaught: ${error.message}`));
   page.on('dialog', (dialog) => { seen.push(`dialog: ${dialog.message()}`); void dialog.dismiss().catch(() => {}); });
+  page.on('websocket', (socket) => {
+    for (const way of ['framesent', 'framereceived']) socket.on(way, ({ payload }) => seen.push(...described.faults(String(payload))));
+  });
   return page;
 }
 
@@ -191,9 +199,10 @@ export class FilesOnDisk {
     return files;
   }
 
-  /** A file no compression can shorten, with its checksum. */
-  async random(name, bytes) {
+  /** A file no compression can shorten, with its checksum; `head` says what kind it seems to be. */
+  async random(name, bytes, head = '') {
     const buffer = randomBytes(bytes);
+    buffer.write(head);
     const path = join(this.folder, name);
     await writeFile(path, buffer);
     return { name, path, sha256: sha256(buffer) };

@@ -94,6 +94,16 @@ test('unknown frames, topics and nonsense are ignored', () => {
   assert.deepEqual(state.receive('text').send, []);
 });
 
+test('a heartbeat is answered with what is known, and what was lost is asked for again', () => {
+  const state = following();
+
+  assert.deepEqual(state.receive({ t: 'hb', pos: { [TOPIC]: 5 } }).send, [{ t: 'ack', pos: { [TOPIC]: 5 } }]);
+  const [sub, ack] = state.receive({ t: 'hb', pos: { [TOPIC]: 7, 'job:?': 3 } }).send;
+
+  assert.deepEqual([sub.t, sub.since], ['sub', { e: 'a', s: 5 }]);
+  assert.deepEqual(ack, { t: 'ack', pos: { [TOPIC]: 5 } });
+});
+
 test('a topic that is gone is told once', () => {
   const state = following();
 

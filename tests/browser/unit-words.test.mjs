@@ -6,7 +6,7 @@ import { describe as say, describeJob, jobFromLive, removalQuestion, uploadFromL
 
 const MIB = 1024 * 1024;
 const upload = (facts) => ({
-  id: 'u', name: 'a.csv', state: 'receiving', stored: 412 * MIB, total: 2048 * MIB, rate: null, etaMs: null, sha256: '', message: '',
+  id: 'u', name: 'a.csv', state: 'receiving', stored: 412 * MIB, total: 2048 * MIB, rate: null, etaMs: null, sha256: '', mediaType: '', message: '',
   step: '', createdAt: '', local: null, ...facts,
 });
 const local = (phase, more = {}) => ({ local: { phase, reason: '', ...more } });

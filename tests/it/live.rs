@@ -55,6 +55,49 @@ async fn a_viewer_sees_stored_bytes_rise_to_the_end_and_the_inspection_after_the
 }
 
 #[tokio::test]
+async fn a_viewer_hears_each_turn_and_what_the_inspection_found() -> Result<()> {
+    let site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let announced = crate::metadata("a.bin", "application/pdf");
+    let upload = Tus::create(&site.url(), &who, 9, &announced).await?;
+    let topic = format!("upload:{}", upload.id());
+    let mut viewer = Viewer::connect(&site.url(), &who).await?;
+    viewer.follow(&topic, None).await?;
+    let first = viewer.until(&topic, |frame| frame["t"] == "snap").await?;
+    assert_eq!(first[1]["d"]["media_type"], "application/pdf");
+
+    upload.patch(0, "a,b\n1,2\n\n").await?.error_for_status()?;
+
+    let frames = viewer
+        .until(&topic, |frame| frame["d"]["media_type"] == "text/plain")
+        .await?;
+    let turns: Vec<&Value> = frames.iter().filter(|frame| frame["t"] == "ev").collect();
+    assert_eq!(turns.len(), 1, "{frames:?}");
+    assert_eq!(turns[0]["kind"], "status");
+    assert_eq!(turns[0]["d"], json!({"was": "receiving", "is": "stored"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_viewer_who_claims_more_than_they_were_told_begins_anew() -> Result<()> {
+    let site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let upload = Tus::create(&site.url(), &who, 6, "").await?;
+    let topic = format!("upload:{}", upload.id());
+    let mut viewer = Viewer::connect(&site.url(), &who).await?;
+    viewer.follow(&topic, None).await?;
+    viewer.until(&topic, |frame| frame["t"] == "snap").await?;
+
+    viewer.say(&json!({"t": "ack", "pos": {&topic: 1}})).await?;
+    viewer
+        .say(&json!({"t": "ack", "pos": {&topic: 99}}))
+        .await?;
+
+    assert_eq!(viewer.closed().await?.1, 4000);
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_account_sees_uploads_appear_change_and_go() -> Result<()> {
     let site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;
@@ -151,7 +194,8 @@ async fn a_viewer_who_comes_back_after_a_crash_goes_on_where_they_were() -> Resu
     let frames = viewer
         .until(&topic, |frame| frame["d"]["status"] == "stored")
         .await?;
-    assert!(frames.iter().all(|frame| frame["t"] == "up"), "{frames:?}");
+    let state = |frame: &Value| frame["t"] == "up" || frame["t"] == "ev";
+    assert!(frames.iter().all(state), "{frames:?}");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! A viewer on the WebSocket of `slipway.progress.v1`.
 //!
-//! It never reorders or repairs what comes: frames are handed on as they arrive.
+//! It never reorders or repairs what comes: frames are handed on as they arrive, and
+//! each is held to what the server publishes about its protocol.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::Who;
+use crate::{Description, Who};
 
 /// How long to wait for a frame that should come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +26,7 @@ pub struct Viewer {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     frames: VecDeque<Value>,
     next_id: u64,
+    described: Description,
 }
 
 impl Viewer {
@@ -54,11 +56,15 @@ impl Viewer {
     /// # Errors
     /// When the server does not let the viewer in.
     pub async fn enter(request: Request) -> Result<Self> {
+        let authority = request.uri().authority().context("an address")?;
+        let site = format!("http://{authority}");
+        let described = Description::fetch(&site, "/api/v1/asyncapi.json").await?;
         let (socket, _) = connect_async(request).await?;
         let mut viewer = Self {
             socket,
             frames: VecDeque::new(),
             next_id: 1,
+            described,
         };
         let hello = viewer.frame().await?;
         anyhow::ensure!(hello["t"] == "hello", "the first frame is {hello}");
@@ -84,8 +90,9 @@ impl Viewer {
     pub async fn follow(&mut self, topic: &str, since: Option<Value>) -> Result<()> {
         let id = self.next_id;
         self.next_id += 1;
-        self.say(&json!({"t": "sub", "id": id, "topic": topic, "since": since}))
-            .await
+        let frame = json!({"t": "sub", "id": id, "topic": topic, "since": since});
+        described(&self.described, &frame)?;
+        self.say(&frame).await
     }
 
     /// Sends a frame.
@@ -117,10 +124,7 @@ impl Viewer {
             }
             let message = self.socket.next().await.context("the connection ended")??;
             match message {
-                Message::Text(text) => match serde_json::from_str(&text)? {
-                    Value::Array(frames) => self.frames.extend(frames),
-                    frame => self.frames.push_back(frame),
-                },
+                Message::Text(text) => self.frames.extend(self.read(&text)?),
                 Message::Close(reason) => {
                     bail!(
                         "closed with {:?}",
@@ -130,6 +134,17 @@ impl Viewer {
                 _ => {}
             }
         }
+    }
+
+    fn read(&self, text: &str) -> Result<Vec<Value>> {
+        let frames = match serde_json::from_str(text)? {
+            Value::Array(frames) => frames,
+            frame => vec![frame],
+        };
+        for frame in &frames {
+            described(&self.described, frame)?;
+        }
+        Ok(frames)
     }
 
     /// Reads until a frame about `topic` satisfies `wanted`; all frames read.
@@ -175,9 +190,15 @@ impl Viewer {
                 Message::Close(reason) => {
                     return Ok((frames, reason.map_or(1005, |reason| reason.code.into())));
                 }
-                Message::Text(text) => frames.push(serde_json::from_str(&text)?),
+                Message::Text(text) => frames.extend(self.read(&text)?),
                 _ => {}
             }
         }
     }
+}
+
+/// Whether a frame is as the server publishes frames of its kind to be.
+fn described(description: &Description, frame: &Value) -> Result<()> {
+    let kind = frame["t"].as_str().unwrap_or_default();
+    description.hold(frame, &format!("/components/messages/{kind}/payload"))
 }

@@ -133,6 +133,8 @@ pub struct UploadProgress {
     pub rate: Option<u64>,
     /// Of the whole file, once it is stored.
     pub sha256: Option<Sha256Digest>,
+    /// Its media type: as announced, and after the inspection as found.
+    pub media_type: Option<String>,
     /// Why it failed.
     pub message: Option<String>,
     /// The work that came of it.

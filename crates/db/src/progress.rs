@@ -238,6 +238,7 @@ impl Upload {
             total: self.total,
             rate: self.rate,
             sha256: self.sha256,
+            media_type: self.media_type,
             message: self.message,
             jobs,
         })

@@ -1,38 +1,86 @@
-//! The JSON on the wire of `slipway.progress.v1`, twins of the words in core.
+//! The frames of `slipway.progress.v1`, as they are written and read.
 //!
 //! It never decides when a frame is sent. Clients ignore fields and frames they
-//! do not know, so adding is allowed and changing a meaning is not.
+//! do not know, so adding is allowed and changing a meaning is not. The published
+//! description is made of these types, comments included.
+
+use std::collections::BTreeMap;
 
 use bytestring::ByteString;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use slipway_core::{Position, Progress, Seq, Topic, milliseconds_left};
+use slipway_core::{Position, Progress, Seq, Topic};
 
-/// What a client sends.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+use crate::state::{State, Turns};
+
+/// What a client sends, one object a message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(tag = "t", rename_all = "lowercase")]
 pub(crate) enum FromClient {
     /// Follow a topic, going on from `since` if that is possible.
     Sub {
-        /// Repeated in the answer.
+        /// Chosen by the client, repeated in the answer.
         id: u64,
+        /// `upload:<id>`, `job:<id>` or `account:<id>`.
         topic: String,
+        /// What the client has of it.
         since: Option<Since>,
     },
     /// Follow it no longer.
     Unsub {
+        /// Chosen by the client; there is no answer.
         #[serde(default)]
         id: u64,
+        /// As in `sub`.
         topic: String,
     },
-    /// How far the client has got; answers a heartbeat.
-    Ack {},
+    /// Answers `hb`: how far the client has got. A connection that claims more than
+    /// it was told is closed with 4000.
+    Ack {
+        /// The `s` of each topic.
+        #[serde(default)]
+        pos: BTreeMap<String, i64>,
+    },
 }
 
 /// A position that a client has.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) struct Since {
+    /// The epoch, as it was told.
     pub(crate) e: String,
+    /// The sequence number.
     pub(crate) s: i64,
+}
+
+impl std::str::FromStr for Since {
+    type Err = ();
+
+    /// Reads `e:s`, the text of a position in URLs, tags and ids of events.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (e, s) = text.rsplit_once(':').ok_or(())?;
+        let s = s.parse().or(Err(()))?;
+        let e = e.to_owned();
+        if e.is_empty() {
+            Err(())
+        } else {
+            Ok(Self { e, s })
+        }
+    }
+}
+
+impl From<&Position> for Since {
+    fn from(position: &Position) -> Self {
+        Self {
+            e: position.epoch.as_str().to_owned(),
+            s: position.seq.get(),
+        }
+    }
+}
+
+impl std::fmt::Display for Since {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.e, self.s)
+    }
 }
 
 impl Since {
@@ -50,7 +98,7 @@ impl Since {
 }
 
 /// Why a whole state is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Why {
     /// The client has none.
@@ -59,185 +107,168 @@ pub(crate) enum Why {
     Reset,
 }
 
-/// What a server sends.
-#[derive(Debug, Serialize)]
+/// What a turn is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Turn {
+    /// The status of a file or job.
+    Status,
+    /// The step of a job.
+    Step,
+}
+
+/// Why there is nothing more to be told of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reason {
+    /// There is no such thing any more.
+    Deleted,
+}
+
+/// What was wrong with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Refusal {
+    /// It is no frame of the protocol.
+    Malformed,
+    /// There is no such topic, or it is not the client's to follow.
+    UnknownTopic,
+    /// The connection follows as many topics as it may.
+    TooManyTopics,
+    /// It cannot be told now; the same may be asked again after `after_ms`.
+    Busy,
+}
+
+/// What a server sends: one object a message, or several in an array.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "t", rename_all = "lowercase")]
 pub(crate) enum FromServer<'a> {
+    /// The first frame of a connection.
     Hello {
+        /// Version of the protocol.
         v: u8,
+        /// Number of the connection, for logs.
         conn: u64,
+        /// Milliseconds after which something is heard at the latest.
         hb_ms: u64,
+        /// What a client may do.
         limits: Limits,
+        /// How it comes back.
         reconnect: Reconnect,
     },
+    /// The whole state of a topic; always safe to take over.
     Snap {
+        /// As it was asked for.
         topic: &'a str,
+        /// The epoch.
         e: &'a str,
+        /// The sequence number.
         s: i64,
+        /// The state.
         d: State<'a>,
+        /// Why it is sent.
         why: Why,
     },
-    /// Values that changed; as they are absolute and the rest never changes, they
-    /// fit any state of the same history from `p` on.
+    /// Values that changed. They are absolute, so they fit whoever has a position of
+    /// the same epoch from `p` on and before `s`.
     Up {
+        /// As it was asked for.
         topic: &'a str,
+        /// The earliest position that this fits.
         p: i64,
+        /// The position that it leads to.
         s: i64,
+        /// The state.
         d: State<'a>,
     },
-    Ok {
-        id: u64,
+    /// A turn of a topic, told even to those for whom the values around it were
+    /// skipped, as far as this process saw it. The state is in `up` and `snap`.
+    Ev {
+        /// As it was asked for.
         topic: &'a str,
-        e: &'a str,
+        /// The position at which it was seen.
         s: i64,
+        /// What it is about.
+        kind: Turn,
+        /// What it was, and what it is.
+        d: Turned<'a>,
+    },
+    /// Answers `sub`.
+    Ok {
+        /// The client's.
+        id: u64,
+        /// As it was asked for.
+        topic: &'a str,
+        /// The epoch now.
+        e: &'a str,
+        /// The sequence number now.
+        s: i64,
+        /// True: what the client has holds, and only `up` and `ev` follow. False: a
+        /// `snap` follows.
         recovered: bool,
     },
+    /// Nothing more is told of a topic.
     Gone {
+        /// As it was asked for.
         topic: &'a str,
-        reason: &'static str,
+        /// Why.
+        reason: Reason,
     },
+    /// A message was refused; the connection goes on.
     Err {
+        /// The client's, if the message had one.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<u64>,
-        code: &'static str,
+        /// For programs.
+        code: Refusal,
+        /// For people.
         msg: &'a str,
+        /// Whether the same may be asked again.
         retry: bool,
+        /// Milliseconds after which that is sensible.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        after_ms: Option<u32>,
     },
-    Hb {},
+    /// A sign of life, to be answered with `ack`.
+    Hb {
+        /// The `s` up to which each topic was told on this connection.
+        pos: BTreeMap<String, i64>,
+    },
+    /// This process is leaving: come back within this time, at a moment chosen by
+    /// chance. Whoever stays is closed with 1012.
     Drain {
+        /// Milliseconds.
         within_ms: u64,
     },
 }
 
-#[derive(Debug, Serialize)]
+/// What a client may do on one connection.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Limits {
+    /// Topics it may follow.
     pub(crate) topics: usize,
+    /// Bytes of a message.
     pub(crate) msg: usize,
+    /// Messages a second.
     pub(crate) rate: u32,
 }
 
-#[derive(Debug, Serialize)]
+/// How a client comes back: after a random wait below a ceiling that doubles.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Reconnect {
+    /// The first ceiling, in milliseconds.
     pub(crate) base_ms: u32,
+    /// The highest, in milliseconds.
     pub(crate) max_ms: u32,
 }
 
-/// A [`Progress`] as viewers get it.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub(crate) enum State<'a> {
-    Upload {
-        name: &'a str,
-        status: &'static str,
-        step: Option<&'a str>,
-        done: u64,
-        total: Option<u64>,
-        unit: &'static str,
-        rate: Option<u64>,
-        eta_ms: Option<u64>,
-        checksum: Option<String>,
-        message: Option<&'a str>,
-        jobs: Vec<String>,
-    },
-    Job {
-        kind: &'static str,
-        upload_id: String,
-        status: &'static str,
-        step: Option<&'a str>,
-        done: u64,
-        total: Option<u64>,
-        unit: &'a str,
-        rate: Option<u64>,
-        eta_ms: Option<u64>,
-        message: Option<&'a str>,
-        attempt: i32,
-    },
-    Account {
-        uploads: Vec<UploadLine<'a>>,
-        jobs: Vec<JobLine>,
-    },
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct UploadLine<'a> {
-    id: String,
-    name: &'a str,
-    status: &'static str,
-    done: u64,
-    total: Option<u64>,
-    created_at: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct JobLine {
-    id: String,
-    kind: &'static str,
-    upload_id: String,
-    status: &'static str,
-}
-
-impl<'a> From<&'a Progress> for State<'a> {
-    fn from(progress: &'a Progress) -> Self {
-        match progress {
-            Progress::Upload(upload) => {
-                let (done, total) = (upload.stored.to_u64(), upload.total.map(|t| t.to_u64()));
-                Self::Upload {
-                    name: &upload.name,
-                    status: upload.state.as_str(),
-                    step: None,
-                    done,
-                    total,
-                    unit: "bytes",
-                    rate: upload.rate,
-                    eta_ms: milliseconds_left(done, total, upload.rate),
-                    checksum: upload.sha256.map(|digest| digest.to_string()),
-                    message: upload.message.as_deref(),
-                    jobs: upload.jobs.iter().map(ToString::to_string).collect(),
-                }
-            }
-            Progress::Job(job) => Self::Job {
-                kind: job.kind.as_str(),
-                upload_id: job.upload.to_string(),
-                status: job.state.as_str(),
-                step: job.step.as_deref(),
-                done: job.done,
-                total: job.total,
-                unit: &job.unit,
-                rate: job.rate,
-                eta_ms: milliseconds_left(job.done, job.total, job.rate),
-                message: job.message.as_deref(),
-                attempt: job.attempt,
-            },
-            Progress::Account(account) => Self::Account {
-                uploads: account.uploads.iter().map(UploadLine::from).collect(),
-                jobs: account.jobs.iter().map(JobLine::from).collect(),
-            },
-        }
-    }
-}
-
-impl<'a> From<&'a slipway_core::UploadSummary> for UploadLine<'a> {
-    fn from(upload: &'a slipway_core::UploadSummary) -> Self {
-        Self {
-            id: upload.id.to_string(),
-            name: &upload.name,
-            status: upload.state.as_str(),
-            done: upload.stored.to_u64(),
-            total: upload.total.map(|total| total.to_u64()),
-            created_at: &upload.created_at,
-        }
-    }
-}
-
-impl From<&slipway_core::JobSummary> for JobLine {
-    fn from(job: &slipway_core::JobSummary) -> Self {
-        Self {
-            id: job.id.to_string(),
-            kind: job.kind.as_str(),
-            upload_id: job.upload.to_string(),
-            status: job.state.as_str(),
-        }
-    }
+/// A turn.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Turned<'a> {
+    /// Before; null for nothing.
+    was: Option<&'a str>,
+    /// Since; null for nothing.
+    is: Option<&'a str>,
 }
 
 /// The text of a frame.
@@ -272,6 +303,30 @@ pub(crate) fn up(topic: &Topic, position: &Position, progress: &Progress) -> Byt
     })
 }
 
+/// The turns from one state of a topic to the next, which is at `position`.
+pub(crate) fn turns(
+    topic: &Topic,
+    position: &Position,
+    before: &Progress,
+    now: &Progress,
+) -> Vec<ByteString> {
+    let (before, now) = (Turns::from(before), Turns::from(now));
+    let turns = [
+        (Turn::Status, before.status, now.status),
+        (Turn::Step, before.step, now.step),
+    ];
+    let turned = turns.into_iter().filter(|(_, was, is)| was != is);
+    let encoded = turned.map(|(kind, was, is)| {
+        encode(&FromServer::Ev {
+            topic: &topic.to_string(),
+            s: position.seq.get(),
+            kind,
+            d: Turned { was, is },
+        })
+    });
+    encoded.collect()
+}
+
 /// Several frames as one text: a tick is one write.
 pub(crate) fn together(frames: &[ByteString]) -> ByteString {
     match frames {
@@ -297,6 +352,7 @@ mod tests {
             total: Some(ByteCount::from_u32(100)),
             rate: Some(10),
             sha256: None,
+            media_type: Some("text/csv".to_owned()),
             message: None,
             jobs: vec![],
         })
@@ -314,7 +370,7 @@ mod tests {
 
         assert_eq!(
             &*text,
-            r#"{"t":"snap","topic":"upload:0190a1b2-0000-7000-8000-000000000001","e":"t.0","s":7,"d":{"name":"a \"b\".bin","status":"receiving","step":null,"done":25,"total":100,"unit":"bytes","rate":10,"eta_ms":7500,"checksum":null,"message":null,"jobs":[]},"why":"new"}"#
+            r#"{"t":"snap","topic":"upload:0190a1b2-0000-7000-8000-000000000001","e":"t.0","s":7,"d":{"name":"a \"b\".bin","status":"receiving","step":null,"done":25,"total":100,"unit":"bytes","rate":10,"eta_ms":7500,"checksum":null,"media_type":"text/csv","message":null,"jobs":[]},"why":"new"}"#
         );
     }
 
@@ -352,6 +408,41 @@ mod tests {
         assert!(since("t.1", 5).is_at(&at) && !since("t.0", 5).is_at(&at));
         assert!(since("t.1", 4).is_before(&at) && !since("t.0", 4).is_before(&at));
         assert!(!since("t.1", 6).is_before(&at) && !since("t.1", 0).is_before(&at));
+    }
+
+    #[test]
+    fn a_position_reads_back_from_its_text() {
+        let since: Since = "1f-2.0:17".parse().unwrap();
+
+        assert_eq!((since.e.as_str(), since.s), ("1f-2.0", 17));
+        assert_eq!(since.to_string(), "1f-2.0:17");
+        for text in ["", ":", "t.0", "t.0:", ":3", "t.0:x"] {
+            assert!(text.parse::<Since>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_turn_says_what_was_and_what_is() {
+        let (before, mut now) = (upload(), upload());
+        let Progress::Upload(after) = &mut now else {
+            panic!("{now:?}")
+        };
+        after.state = UploadState::Verifying;
+        let topic = Topic::Upload("0190a1b2-0000-7000-8000-000000000001".parse().unwrap());
+        let at = Position {
+            epoch: Epoch::new("t", 0),
+            seq: Seq::new(9).unwrap(),
+        };
+
+        let frames = turns(&topic, &at, &before, &now);
+
+        assert_eq!(
+            frames,
+            [
+                r#"{"t":"ev","topic":"upload:0190a1b2-0000-7000-8000-000000000001","s":9,"kind":"status","d":{"was":"receiving","is":"verifying"}}"#
+            ]
+        );
+        assert!(turns(&topic, &at, &before, &before).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The latest value of every topic that somebody on this process follows.
 //!
-//! It never keeps a history and never waits for a viewer.
+//! It never keeps a history, but for the last few turns of a topic, and never waits
+//! for a viewer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -10,7 +11,11 @@ use bytestring::ByteString;
 use slipway_core::{Position, Progress, Topic};
 use tokio::sync::{Notify, watch};
 
-use crate::frame::{Why, snap, up};
+use crate::frame::{Since, Why, snap, turns, up};
+
+/// Turns kept of a topic. A file turns four times in its life; a job a few times, and
+/// again with each step. At about 200 bytes each that is 3 KB a topic at most.
+const TURNS_MAX: usize = 16;
 
 /// What a topic is now, with its frames encoded at most once.
 #[derive(Debug)]
@@ -25,11 +30,40 @@ pub(crate) struct Value {
     topic: Topic,
     pub(crate) position: Position,
     progress: Progress,
+    turns: Arc<[(i64, ByteString)]>,
     up: OnceLock<ByteString>,
     snap: OnceLock<ByteString>,
 }
 
+/// What a viewer lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lacks {
+    Nothing,
+    /// What has changed since a position of the same history.
+    Changes {
+        since: i64,
+    },
+    /// All of it.
+    Whole(Why),
+}
+
 impl Value {
+    /// What somebody lacks who has `since`.
+    pub(crate) fn lacked_by(&self, since: Option<&Since>) -> Lacks {
+        match since {
+            None => Lacks::Whole(Why::New),
+            Some(since) if since.is_at(&self.position) => Lacks::Nothing,
+            Some(since) if since.is_before(&self.position) => Lacks::Changes { since: since.s },
+            Some(_) => Lacks::Whole(Why::Reset),
+        }
+    }
+
+    /// The turns after `since`, as far as they are kept.
+    pub(crate) fn turns(&self, since: i64) -> impl Iterator<Item = ByteString> + '_ {
+        let later = self.turns.iter().filter(move |(seq, _)| *seq > since);
+        later.map(|(_, frame)| frame.clone())
+    }
+
     /// For a viewer who has an earlier state of the same history.
     pub(crate) fn up(&self) -> ByteString {
         self.up
@@ -95,10 +129,12 @@ impl Hub {
         {
             return;
         }
+        let turns = followed.turns_to(&topic, &position, &progress);
         let value = Value {
             topic,
             position,
             progress,
+            turns,
             up: OnceLock::new(),
             snap: OnceLock::new(),
         };
@@ -197,6 +233,32 @@ impl Hub {
 }
 
 impl Followed {
+    /// The turns so far, with those that lead to a new state.
+    fn turns_to(
+        &self,
+        topic: &Topic,
+        position: &Position,
+        progress: &Progress,
+    ) -> Arc<[(i64, ByteString)]> {
+        let Some(Latest::At(known)) = self.latest.as_deref() else {
+            return Arc::default();
+        };
+        // Another history begins with a whole state, and its viewers have seen no other.
+        if known.position.epoch != position.epoch {
+            return Arc::default();
+        }
+        let new = turns(topic, position, &known.progress, progress);
+        if new.is_empty() {
+            return Arc::clone(&known.turns);
+        }
+        let seq = position.seq.get();
+        let mut all = known.turns.to_vec();
+        all.extend(new.into_iter().map(|frame| (seq, frame)));
+        let surplus = all.len().saturating_sub(TURNS_MAX);
+        all.drain(..surplus);
+        all.into()
+    }
+
     fn tell(&mut self, latest: Latest) {
         self.latest = Some(Arc::new(latest));
         for wake in self.viewers.values() {

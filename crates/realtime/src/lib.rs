@@ -8,14 +8,18 @@
 //! - No database, and no rule about who may see what: a socket asks its
 //!   [`Gatekeeper`].
 //! - No queue of updates anywhere: a slow viewer skips values, it never collects
-//!   them.
+//!   them. Of the turns of a topic the last few are kept, once for all viewers.
 //! - A topic never goes backwards within an epoch.
 //! - A frame is encoded once, however many viewers get it.
+//! - The published description is generated from the types that are sent.
 
+mod description;
 mod frame;
 mod hub;
 mod socket;
+mod state;
 mod subscriptions;
 
+pub use description::asyncapi;
 pub use hub::Hub;
 pub use socket::{Gatekeeper, SUBPROTOCOL, Verdict, serve};

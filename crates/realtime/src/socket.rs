@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use slipway_core::Topic;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::frame::{FromClient, FromServer, Limits, Reconnect, encode, together};
+use crate::frame::{FromClient, FromServer, Limits, Reconnect, Refusal, Since, encode, together};
 use crate::hub::Hub;
 use crate::subscriptions::{Subscriptions, TOPICS_MAX};
 
@@ -40,6 +40,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// How long one send may wait for a viewer who does not read.
 const SEND_WAIT: Duration = SILENCE_MAX;
+
+/// When to ask again what could not be told: as long as a full pool takes to empty.
+const BUSY_AFTER_MS: u32 = 2000;
 
 /// An answer of a [`Gatekeeper`]; `Err` when it cannot be told now.
 pub type Verdict = Pin<Box<dyn Future<Output = Result<bool, ()>>>>;
@@ -197,53 +200,55 @@ impl Socket {
         let frame: FromClient = match serde_json::from_str(text) {
             Ok(frame) => frame,
             Err(_) => {
-                return self
-                    .refuse(None, "malformed", "this is not a frame of the protocol")
-                    .await;
+                let msg = "this is not a frame of the protocol";
+                return self.refuse(None, Refusal::Malformed, msg).await;
             }
         };
         match frame {
-            FromClient::Sub { id, topic, since } => {
-                let Ok(topic) = topic.parse() else {
-                    return self
-                        .refuse(Some(id), "unknown_topic", "there is no such topic")
-                        .await;
-                };
-                if !self.subscriptions.has_room_for(topic) {
-                    return self
-                        .refuse(Some(id), "too_many_topics", "follow fewer topics at once")
-                        .await;
-                }
-                match self.gatekeeper.may_follow(topic).await {
-                    Ok(true) => {
-                        self.subscriptions.follow(topic, id, since);
-                        Ok(())
-                    }
-                    // The same words for what is foreign and for what is not there.
-                    Ok(false) => {
-                        self.refuse(Some(id), "unknown_topic", "there is no such topic")
-                            .await
-                    }
-                    Err(()) => self.refuse(Some(id), "busy", "try again in a moment").await,
-                }
-            }
+            FromClient::Sub { id, topic, since } => self.sub(id, &topic, since).await,
             FromClient::Unsub { topic, .. } => {
                 if let Ok(topic) = topic.parse() {
                     self.subscriptions.unfollow(topic);
                 }
                 Ok(())
             }
-            FromClient::Ack {} => Ok(()),
+            FromClient::Ack { pos } if self.subscriptions.could_be(&pos) => Ok(()),
+            FromClient::Ack { .. } => Err(End::Close(
+                CloseCode::Other(4000),
+                "nobody was told so much; begin anew",
+            )),
         }
     }
 
-    async fn refuse(&mut self, id: Option<u64>, code: &'static str, msg: &str) -> Go {
-        let retry = code == "busy";
+    async fn sub(&mut self, id: u64, topic: &str, since: Option<Since>) -> Go {
+        let unknown = (Refusal::UnknownTopic, "there is no such topic");
+        let (code, msg) = match topic.parse() {
+            Err(_) => unknown,
+            Ok(topic) if !self.subscriptions.has_room_for(topic) => {
+                (Refusal::TooManyTopics, "follow fewer topics at once")
+            }
+            Ok(topic) => match self.gatekeeper.may_follow(topic).await {
+                Ok(true) => {
+                    self.subscriptions.follow(topic, id, since);
+                    return Ok(());
+                }
+                // The same words for what is foreign and for what is not there.
+                Ok(false) => unknown,
+                Err(()) => (Refusal::Busy, "try again in a moment"),
+            },
+        };
+        self.refuse(Some(id), code, msg).await
+    }
+
+    async fn refuse(&mut self, id: Option<u64>, code: Refusal, msg: &str) -> Go {
+        let retry = code == Refusal::Busy;
+        let after_ms = retry.then_some(BUSY_AFTER_MS);
         self.send(encode(&FromServer::Err {
             id,
             code,
             msg,
             retry,
+            after_ms,
         }))
         .await
     }
@@ -260,7 +265,8 @@ impl Socket {
             return Err(End::Close(CloseCode::Other(4001), "sign in again"));
         }
         within_time(self.session.ping(b"")).await?;
-        self.send(encode(&FromServer::Hb {})).await
+        let pos = self.subscriptions.told();
+        self.send(encode(&FromServer::Hb { pos })).await
     }
 
     /// Hands a frame to the connection; waits while the viewer does not read, and

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use slipway_core::{Epoch, Position, Topic};
+use slipway_core::Topic;
 use tokio::sync::Notify;
 
-use crate::frame::{FromServer, Since, Why, encode};
-use crate::hub::{Hub, Latest};
+use crate::frame::{FromServer, Reason, Since, encode};
+use crate::hub::{Hub, Lacks, Latest, Value};
 
 /// Topics that one viewer may follow: a page of a list, its jobs, and room.
 pub(crate) const TOPICS_MAX: usize = 64;
@@ -20,7 +20,7 @@ enum Told {
     /// They asked, and there was no value yet.
     Asked { id: u64, since: Option<Since> },
     /// Everything up to here.
-    UpTo(Position),
+    UpTo(Since),
 }
 
 /// The topics of one viewer; leaves them all when dropped.
@@ -65,6 +65,24 @@ impl Subscriptions {
         }
     }
 
+    /// How far the viewer has been told of each topic.
+    pub(crate) fn told(&self) -> BTreeMap<String, i64> {
+        let told = self.topics.iter().filter_map(|(topic, told)| match told {
+            Told::Asked { .. } => None,
+            Told::UpTo(position) => Some((topic.to_string(), position.s)),
+        });
+        told.collect()
+    }
+
+    /// Whether these positions could be the viewer's: nobody is ahead of what they
+    /// were told. What they do not follow any more is not looked at.
+    pub(crate) fn could_be(&self, positions: &BTreeMap<String, i64>) -> bool {
+        let told = self.told();
+        positions
+            .iter()
+            .all(|(topic, s)| told.get(topic).is_none_or(|told| s <= told))
+    }
+
     /// The frames that bring the viewer up to date, at most a few a topic.
     pub(crate) fn news(&mut self) -> Vec<ByteString> {
         let mut frames = Vec::new();
@@ -76,14 +94,11 @@ impl Subscriptions {
                     let text = topic.to_string();
                     frames.push(encode(&FromServer::Gone {
                         topic: &text,
-                        reason: "deleted",
+                        reason: Reason::Deleted,
                     }));
                     gone.push(*topic);
                 }
-                Some(Latest::At(value)) => {
-                    tell(*topic, told, value, &mut frames);
-                    *told = Told::UpTo(value.position.clone());
-                }
+                Some(Latest::At(value)) => tell(*topic, told, value, &mut frames),
             }
         }
         for topic in gone {
@@ -93,34 +108,32 @@ impl Subscriptions {
     }
 }
 
-fn tell(topic: Topic, told: &Told, value: &crate::hub::Value, frames: &mut Vec<ByteString>) {
-    match told {
-        Told::UpTo(position) if *position == value.position => {}
-        Told::UpTo(position) if same_history(&position.epoch, value) => frames.push(value.up()),
-        Told::UpTo(_) => frames.push(value.snap(Why::Reset)),
-        Told::Asked { id, since } => {
-            let follows = since.as_ref().is_some_and(|since| {
-                since.is_at(&value.position) || since.is_before(&value.position)
-            });
-            frames.push(encode(&FromServer::Ok {
-                id: *id,
-                topic: &topic.to_string(),
-                e: value.position.epoch.as_str(),
-                s: value.position.seq.get(),
-                recovered: follows,
-            }));
-            match since {
-                None => frames.push(value.snap(Why::New)),
-                Some(_) if !follows => frames.push(value.snap(Why::Reset)),
-                Some(since) if since.is_before(&value.position) => frames.push(value.up()),
-                Some(_) => {}
-            }
-        }
+/// Adds the frames that bring a viewer from `told` to `value`.
+fn tell(topic: Topic, told: &mut Told, value: &Value, frames: &mut Vec<ByteString>) {
+    let (since, answers) = match &*told {
+        Told::UpTo(position) => (Some(position), None),
+        Told::Asked { id, since } => (since.as_ref(), Some(*id)),
+    };
+    let lacks = value.lacked_by(since);
+    if let Some(id) = answers {
+        frames.push(encode(&FromServer::Ok {
+            id,
+            topic: &topic.to_string(),
+            e: value.position.epoch.as_str(),
+            s: value.position.seq.get(),
+            recovered: !matches!(lacks, Lacks::Whole(_)),
+        }));
     }
-}
-
-fn same_history(epoch: &Epoch, value: &crate::hub::Value) -> bool {
-    *epoch == value.position.epoch
+    match lacks {
+        Lacks::Nothing if answers.is_none() => return,
+        Lacks::Nothing => {}
+        Lacks::Changes { since } => {
+            frames.extend(value.turns(since));
+            frames.push(value.up());
+        }
+        Lacks::Whole(why) => frames.push(value.snap(why)),
+    }
+    *told = Told::UpTo(Since::from(&value.position));
 }
 
 impl Drop for Subscriptions {
@@ -133,7 +146,10 @@ impl Drop for Subscriptions {
 
 #[cfg(test)]
 mod tests {
-    use slipway_core::{AccountId, AccountProgress, Progress, Seq};
+    use slipway_core::{
+        AccountId, AccountProgress, Epoch, JobId, JobKind, JobProgress, JobState, Position,
+        Progress, Seq, UploadId,
+    };
 
     use super::*;
 
@@ -155,15 +171,11 @@ mod tests {
 
     impl Viewer {
         fn publish(&self, attempt: i32, seq: i64) {
-            let position = Position {
-                epoch: Epoch::new("t", attempt),
-                seq: Seq::new(seq).unwrap(),
-            };
             let progress = Progress::Account(AccountProgress {
                 uploads: vec![],
                 jobs: vec![],
             });
-            self.hub.publish(self.topic, position, progress);
+            self.hub.publish(self.topic, at(attempt, seq), progress);
         }
 
         /// The kinds of frames that are due, with `why` or `recovered` where they have one.
@@ -171,6 +183,28 @@ mod tests {
             let frames = self.subscriptions.news();
             frames.iter().map(|frame| kind(frame)).collect()
         }
+    }
+
+    fn at(attempt: i32, seq: i64) -> Position {
+        Position {
+            epoch: Epoch::new("t", attempt),
+            seq: Seq::new(seq).unwrap(),
+        }
+    }
+
+    fn job(state: JobState) -> Progress {
+        Progress::Job(JobProgress {
+            kind: JobKind::Inspect,
+            upload: UploadId::new(),
+            state,
+            step: None,
+            done: 0,
+            total: None,
+            unit: "bytes".to_owned(),
+            rate: None,
+            attempt: 1,
+            message: None,
+        })
     }
 
     fn kind(frame: &str) -> String {
@@ -201,6 +235,42 @@ mod tests {
 
         viewer.publish(1, 1);
         assert_eq!(viewer.news(), ["snap reset"]);
+    }
+
+    #[test]
+    fn turns_are_told_to_a_viewer_who_skipped_them() {
+        let hub = Hub::default();
+        let topic = Topic::Job(JobId::new());
+        let mut subscriptions = Subscriptions::new(hub.clone(), 1);
+        subscriptions.follow(topic, 1, None);
+        let publish = |seq, state| hub.publish(topic, at(0, seq), job(state));
+        publish(1, JobState::Queued);
+        let kinds = |frames: Vec<ByteString>| -> Vec<String> {
+            frames.iter().map(|frame| kind(frame)).collect()
+        };
+        assert_eq!(kinds(subscriptions.news()), ["ok false", "snap new"]);
+
+        publish(2, JobState::Running);
+        publish(3, JobState::Running);
+        publish(4, JobState::Done);
+
+        assert_eq!(kinds(subscriptions.news()), ["ev", "ev", "up"]);
+        assert_eq!(kinds(subscriptions.news()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn nobody_is_ahead_of_what_they_were_told() {
+        let mut viewer = viewer();
+        viewer.subscriptions.follow(viewer.topic, 1, None);
+        viewer.publish(0, 5);
+        viewer.news();
+        let claim = |topic: &Topic, s| BTreeMap::from([(topic.to_string(), s)]);
+
+        let told = &viewer.subscriptions;
+        assert_eq!(told.told(), claim(&viewer.topic, 5));
+        assert!(told.could_be(&claim(&viewer.topic, 5)) && told.could_be(&BTreeMap::new()));
+        assert!(!told.could_be(&claim(&viewer.topic, 6)));
+        assert!(told.could_be(&claim(&Topic::Job(JobId::new()), 99)));
     }
 
     #[test]

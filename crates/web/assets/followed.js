@@ -88,6 +88,7 @@ export class Followed {
       rate: null,
       etaMs: null,
       sha256: '',
+      mediaType: '',
       message: '',
       step: '',
       createdAt: listed.created_at,

@@ -5,7 +5,8 @@
 
 /** @import {LiveData} from './types.js' */
 
-/** @typedef {{t: 'sub', id: number, topic: string, since?: {e: string, s: number}} | {t: 'unsub', id: number, topic: string}} ClientFrame */
+/** @typedef {{t: 'sub', id: number, topic: string, since?: {e: string, s: number}} | {t: 'unsub', id: number, topic: string}
+ *   | {t: 'ack', pos: Record<string, number>}} ClientFrame */
 /** @typedef {{topic: string, data: LiveData | null, reason: string}} Change `data` null: the topic is gone */
 /** @typedef {{topic: string, afterMs: number}} Later a topic to ask for again after a while */
 /** @typedef {{send: ClientFrame[], changes: Change[], later: Later[], hello: any | null, drainMs: number | null}} Outcome */
@@ -105,6 +106,7 @@ export class LiveState {
       case 'ok': this.#ok(frame); break;
       case 'gone': this.#gone(frame.topic, String(frame.reason ?? ''), out); break;
       case 'err': this.#err(frame, out); break;
+      case 'hb': this.#heartbeat(frame.pos ?? {}, out); break;
     }
   }
 
@@ -174,6 +176,23 @@ export class LiveState {
     known.asked = false;
     if (frame.retry) out.later.push({ topic, afterMs: frame.after_ms || ASK_AGAIN_MS });
     else this.#gone(topic, String(frame.code ?? 'refused'), out);
+  }
+
+  /**
+   * The server says how far it has told each topic: whatever did not arrive is asked for again.
+   * @param {Record<string, number>} told
+   * @param {Outcome} out
+   */
+  #heartbeat(told, out) {
+    /** @type {Record<string, number>} */
+    const pos = {};
+    for (const [topic, s] of Object.entries(told)) {
+      const known = this.topics.get(topic);
+      if (!known) continue;
+      if (known.s < s && !known.asked) out.send.push(this.#ask(topic));
+      if (known.e !== null) pos[topic] = known.s;
+    }
+    out.send.push({ t: 'ack', pos });
   }
 
   /**

@@ -14,6 +14,7 @@
  * @property {number | null} rate bytes per second
  * @property {number | null} etaMs
  * @property {string} sha256
+ * @property {string} mediaType empty while nobody has said or found one
  * @property {string} message
  * @property {string} step
  * @property {string} createdAt RFC 3339
@@ -49,6 +50,7 @@
  * @property {number} stored_bytes
  * @property {UploadState} state
  * @property {string | null} sha256
+ * @property {string | null} media_type
  * @property {string} created_at
  * @property {string} [key_url]
  * @property {{id: string, name: string, created_at: string}} [duplicate_of]

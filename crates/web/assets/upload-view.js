@@ -119,6 +119,8 @@ export class UploadView {
     if (size instanceof HTMLElement && upload.total !== null) {
       setText(size, `${formatBytes(upload.total)} (${formatCount(upload.total)} bytes)`);
     }
+    const type = this.root.querySelector('[data-slot="type"]');
+    if (type instanceof HTMLElement && upload.mediaType) setText(type, upload.mediaType);
     this.digest = upload.sha256;
     const code = need('[data-slot="digest"]', this.root);
     need('[data-slot="digest-box"]', this.root).hidden = !upload.sha256;
@@ -162,7 +164,7 @@ export class UploadView {
  * @returns {Upload}
  */
 export function uploadFromPage(root) {
-  const { id = '', name = '', state, stored, total, created = '', sha256 = '', message = '' } = root.dataset;
+  const { id = '', name = '', state, stored, total, created = '', sha256 = '', type = '', message = '' } = root.dataset;
   return {
     id,
     name,
@@ -172,6 +174,7 @@ export function uploadFromPage(root) {
     rate: null,
     etaMs: null,
     sha256,
+    mediaType: type,
     message,
     step: '',
     createdAt: created,

@@ -356,6 +356,7 @@ function newUpload(file, createdAt) {
     rate: null,
     etaMs: null,
     sha256: '',
+    mediaType: '',
     message: '',
     step: '',
     createdAt: new Date(createdAt).toISOString(),

@@ -207,6 +207,7 @@ export function uploadFromLive(data) {
   if (typeof data.done === 'number') upload.stored = data.done;
   if (data.total !== undefined) upload.total = data.total;
   if (data.checksum) upload.sha256 = data.checksum;
+  if (data.media_type) upload.mediaType = data.media_type;
   return upload;
 }
 
@@ -224,6 +225,7 @@ export function uploadFromJson(json) {
     rate: null,
     etaMs: null,
     sha256: json.sha256 ?? '',
+    mediaType: json.media_type ?? '',
     message: '',
     step: '',
     createdAt: json.created_at,

@@ -239,6 +239,10 @@ fn api_routes() -> Vec<Address> {
             vec![(GET, To(Action::ProgressFollow), to(live::live))],
         ),
         (
+            "/api/v1/asyncapi.json",
+            vec![(GET, Everybody, to(live::describe))],
+        ),
+        (
             "/api/v1/session",
             vec![
                 (POST, Everybody, to(session::sign_in)),

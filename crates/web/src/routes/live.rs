@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 use slipway_core::{Action, Topic};
 use slipway_ingest::Caller;
-use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Verdict, serve};
+use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Verdict, asyncapi, serve};
 
 use crate::app::State;
 use crate::caller::{Proven, identify};
@@ -42,6 +42,11 @@ pub(crate) async fn live(
     };
     rt::spawn(serve(hub, session, stream, Box::new(door)));
     Ok(response)
+}
+
+/// `GET /api/v1/asyncapi.json`: what is spoken there, for everybody.
+pub(crate) async fn describe() -> HttpResponse {
+    HttpResponse::Ok().json(asyncapi())
 }
 
 /// Keeps the door for one viewer.
