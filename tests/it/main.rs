@@ -16,6 +16,7 @@ mod matrix;
 mod migrations;
 mod pages;
 mod plain;
+mod progress;
 mod resume;
 mod stores;
 mod takeover;

@@ -8,6 +8,7 @@
 
 mod chance;
 mod dyno;
+mod events;
 pub mod faults;
 mod live;
 mod proxy;
@@ -20,6 +21,7 @@ mod tus;
 
 pub use chance::Chance;
 pub use dyno::{has_namespaces, on_dyno};
+pub use events::Events;
 pub use live::Viewer;
 pub use proxy::{Proxy, Weather};
 pub use schema::Description;

@@ -45,7 +45,7 @@ pub(crate) enum FromClient {
 
 /// A position that a client has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub(crate) struct Since {
+pub struct Since {
     /// The epoch, as it was told.
     pub(crate) e: String,
     /// The sequence number.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytestring::ByteString;
 use slipway_core::{Position, Progress, Topic};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::frame::{Since, Why, snap, turns, up};
 
@@ -101,7 +102,8 @@ struct Inner {
     // Topics that somebody has begun to follow and that have no value yet.
     wanted: Mutex<BTreeSet<Topic>>,
     wanted_rung: Notify,
-    draining: watch::Sender<Option<Duration>>,
+    // By when everybody should be elsewhere.
+    draining: watch::Sender<Option<Instant>>,
 }
 
 impl Default for Hub {
@@ -183,20 +185,43 @@ impl Hub {
 
     /// Asks every socket to send its viewer elsewhere, spread over `within`.
     pub fn drain(&self, within: Duration) {
-        self.0.draining.send_replace(Some(within));
+        self.0.draining.send_replace(Some(Instant::now() + within));
     }
 
-    pub(crate) fn draining(&self) -> watch::Receiver<Option<Duration>> {
-        self.0.draining.subscribe()
+    /// Waits until viewers are sent elsewhere; what is left of the time they have.
+    pub(crate) async fn drained(&self) -> Duration {
+        let mut draining = self.0.draining.subscribe();
+        loop {
+            if let Some(until) = *draining.borrow_and_update() {
+                return until.saturating_duration_since(Instant::now());
+            }
+            if draining.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Registers a viewer first, so that no value after this is missed; whether
-    /// there is one yet, [`Hub::latest`] says.
-    pub(crate) fn follow(&self, topic: Topic, viewer: u64, wake: Arc<Notify>) {
+    /// there is one yet, [`Hub::latest`] says. A viewer who has seen more than is
+    /// known here, on another process, makes it be read again: only then can it be
+    /// told whether they are ahead or in another history.
+    pub(crate) fn follow(
+        &self,
+        topic: Topic,
+        viewer: u64,
+        wake: Arc<Notify>,
+        since: Option<&Since>,
+    ) {
         let known = {
             let mut topics = self.topics();
             let followed = topics.entry(topic).or_default();
             followed.viewers.insert(viewer, wake);
+            if let (Some(Latest::At(value)), Some(since)) = (followed.latest.as_deref(), since)
+                && value.position.epoch.as_str() == since.e
+                && value.position.seq.get() < since.s
+            {
+                followed.latest = None;
+            }
             followed.latest.is_some()
         };
         if !known {
@@ -302,7 +327,7 @@ mod tests {
         hub.publish(topic, at(0, 1), nothing());
         assert!(hub.latest(topic).is_none());
 
-        hub.follow(topic, 1, Arc::default());
+        hub.follow(topic, 1, Arc::default(), None);
         assert_eq!(hub.wanted().await, [topic]);
         hub.publish(topic, at(0, 1), nothing());
         assert!(known(&hub, topic).is_some());
@@ -314,7 +339,7 @@ mod tests {
     #[test]
     fn a_topic_never_goes_backwards_within_an_epoch() {
         let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
-        hub.follow(topic, 1, Arc::default());
+        hub.follow(topic, 1, Arc::default(), None);
 
         for (epoch, seq) in [(0, 5), (0, 4), (0, 5)] {
             hub.publish(topic, at(epoch, seq), nothing());
@@ -326,11 +351,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_viewer_who_has_seen_more_makes_it_be_read_again() {
+        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
+        hub.follow(topic, 1, Arc::default(), None);
+        assert_eq!(hub.wanted().await, [topic]);
+        hub.publish(topic, at(0, 5), nothing());
+
+        let ahead: Since = "t.0:8".parse().unwrap();
+        hub.follow(topic, 2, Arc::default(), Some(&ahead));
+
+        assert_eq!(hub.wanted().await, [topic]);
+        assert!(hub.latest(topic).is_none(), "what is behind is not told");
+        hub.publish(topic, at(0, 8), nothing());
+        assert_eq!(known(&hub, topic), Some(("t.0".to_owned(), 8)));
+    }
+
+    #[tokio::test]
     async fn every_viewer_is_woken() {
         let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
         let wakes: [Arc<Notify>; 2] = Default::default();
         for (viewer, wake) in (1..).zip(&wakes) {
-            hub.follow(topic, viewer, Arc::clone(wake));
+            hub.follow(topic, viewer, Arc::clone(wake), None);
         }
 
         hub.publish(topic, at(0, 1), nothing());

@@ -14,12 +14,20 @@
 //! - The published description is generated from the types that are sent.
 
 mod description;
+mod events;
 mod frame;
 mod hub;
 mod socket;
 mod state;
 mod subscriptions;
+mod viewers;
+mod waits;
+mod watch;
 
 pub use description::asyncapi;
+pub use events::events;
+pub use frame::Since;
 pub use hub::Hub;
 pub use socket::{Gatekeeper, SUBPROTOCOL, Verdict, serve};
+pub use waits::{NoPlace, Place, Waits};
+pub use watch::{News, Watch};

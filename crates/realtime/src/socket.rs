@@ -4,7 +4,6 @@
 //! viewer is gone, silent or unruly.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
@@ -16,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use crate::frame::{FromClient, FromServer, Limits, Reconnect, Refusal, Since, encode, together};
 use crate::hub::Hub;
 use crate::subscriptions::{Subscriptions, TOPICS_MAX};
+use crate::viewers::{next_viewer, spread};
 
 /// The name of the protocol in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "slipway.progress.v1";
@@ -29,7 +29,7 @@ const MESSAGES_PER_SECOND: u32 = 20;
 const MESSAGES_BURST: u32 = 2 * TOPICS_MAX as u32;
 
 /// News are sent at most this often; what changes in between is one change.
-const NEWS_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const NEWS_EVERY: Duration = Duration::from_millis(50);
 
 /// The router closes what is silent for 55 s. Browsers answer a ping by
 /// themselves, in hidden tabs too.
@@ -56,8 +56,6 @@ pub trait Gatekeeper {
     fn is_welcome(&self) -> Verdict;
 }
 
-static VIEWERS: AtomicU64 = AtomicU64::new(1);
-
 /// Why a socket ends.
 enum End {
     /// The viewer left, or the connection broke.
@@ -76,7 +74,7 @@ pub async fn serve(
     stream: actix_ws::MessageStream,
     gatekeeper: Box<dyn Gatekeeper>,
 ) {
-    let viewer = VIEWERS.fetch_add(1, Ordering::Relaxed);
+    let viewer = next_viewer();
     let stream = stream
         .max_frame_size(MESSAGE_BYTES_MAX)
         .aggregate_continuations()
@@ -119,7 +117,6 @@ impl Socket {
     async fn talk(&mut self, hub: &Hub, viewer: u64, stream: &mut AggregatedMessageStream) -> Go {
         self.send(hello(viewer)).await?;
         let wake = self.subscriptions.wake();
-        let mut draining = hub.draining();
         let mut leave_at: Option<Instant> = None;
         let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -142,7 +139,7 @@ impl Socket {
                     newest_at = Instant::now() + NEWS_EVERY;
                 }
                 _ = pings.tick() => self.ping().await?,
-                within = drained(&mut draining), if leave_at.is_none() => {
+                within = hub.drained(), if leave_at.is_none() => {
                     let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
                     self.send(encode(&FromServer::Drain { within_ms })).await?;
                     leave_at = Some(Instant::now() + spread(viewer, within));
@@ -321,51 +318,9 @@ fn code_of(error: &actix_ws::ProtocolError) -> CloseCode {
     }
 }
 
-async fn drained(draining: &mut tokio::sync::watch::Receiver<Option<Duration>>) -> Duration {
-    loop {
-        if let Some(within) = *draining.borrow_and_update() {
-            return within;
-        }
-        if draining.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// This viewer's share of `within`, even over consecutive viewers: the fractional
-/// parts of multiples of the golden ratio never bunch.
-fn spread(viewer: u64, within: Duration) -> Duration {
-    const GOLDEN: f64 = 0.618_033_988_749_895;
-    let number = u32::try_from(viewer % u64::from(u32::MAX)).unwrap_or_default();
-    within.mul_f64((f64::from(number) * GOLDEN).fract())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn viewers_leave_evenly_over_the_time_they_have() {
-        let within = Duration::from_secs(8);
-        let mut shares: Vec<Duration> = (1..=1000).map(|viewer| spread(viewer, within)).collect();
-        shares.sort_unstable();
-
-        let widest = shares
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .max()
-            .unwrap();
-
-        assert!(
-            shares[999] < within && widest < Duration::from_millis(20),
-            "{widest:?}"
-        );
     }
 }

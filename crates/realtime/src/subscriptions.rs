@@ -53,7 +53,8 @@ impl Subscriptions {
 
     /// Begins to follow a topic, or answers again if it is followed already.
     pub(crate) fn follow(&mut self, topic: Topic, id: u64, since: Option<Since>) {
-        self.hub.follow(topic, self.viewer, Arc::clone(&self.wake));
+        let wake = Arc::clone(&self.wake);
+        self.hub.follow(topic, self.viewer, wake, since.as_ref());
         self.topics.insert(topic, Told::Asked { id, since });
         self.wake.notify_one();
     }

@@ -12,12 +12,12 @@ use actix_web::{App, HttpRequest, HttpResponse, Resource, Route, middleware, web
 use slipway_config::Settings;
 use slipway_core::Action;
 use slipway_ingest::Ingest;
-use slipway_realtime::Hub;
+use slipway_realtime::{Hub, Waits};
 use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::keys::Keys;
-use crate::routes::{files, health, jobs, live, pages, plain, session, uploads};
+use crate::routes::{files, health, jobs, live, pages, plain, progress, session, uploads};
 use crate::{assets, trace};
 
 const GET: Method = Method::GET;
@@ -36,6 +36,7 @@ const FORM_BYTES_MAX: usize = 16 * 1024;
 pub(crate) struct State {
     pub(crate) ingest: Ingest,
     pub(crate) hub: Hub,
+    pub(crate) waits: Waits,
     pub(crate) settings: Arc<Settings>,
     pub(crate) keys: Keys,
     /// Turns true when the process is leaving.
@@ -135,6 +136,7 @@ fn table() -> Vec<Address> {
     let mut table = health_routes();
     table.extend(file_routes());
     table.extend(api_routes());
+    table.extend(live_routes());
     table.extend(page_routes());
     table
 }
@@ -196,7 +198,7 @@ fn file_routes() -> Vec<Address> {
     ]
 }
 
-/// For programs: uploads, their bytes and their jobs, progress, signing in and out.
+/// For programs: uploads, their bytes and their jobs, signing in and out.
 fn api_routes() -> Vec<Address> {
     use web::to;
     vec![
@@ -235,14 +237,6 @@ fn api_routes() -> Vec<Address> {
             vec![(POST, To(Action::JobChange), to(jobs::retry))],
         ),
         (
-            "/live",
-            vec![(GET, To(Action::ProgressFollow), to(live::live))],
-        ),
-        (
-            "/api/v1/asyncapi.json",
-            vec![(GET, Everybody, to(live::describe))],
-        ),
-        (
             "/api/v1/session",
             vec![
                 (POST, Everybody, to(session::sign_in)),
@@ -271,6 +265,29 @@ fn page_routes() -> Vec<Address> {
         (
             "/assets/{fingerprint}/{name}",
             vec![(GET, Everybody, to(assets::asset))],
+        ),
+    ]
+}
+
+/// Progress: one state, three ways to follow it.
+fn live_routes() -> Vec<Address> {
+    use web::to;
+    vec![
+        (
+            "/live",
+            vec![(GET, To(Action::ProgressFollow), to(live::live))],
+        ),
+        (
+            "/api/v1/asyncapi.json",
+            vec![(GET, Everybody, to(live::describe))],
+        ),
+        (
+            "/api/v1/progress/{topic}",
+            vec![(GET, To(Action::ProgressFollow), to(progress::wait))],
+        ),
+        (
+            "/api/v1/progress/{topic}/events",
+            vec![(GET, To(Action::ProgressFollow), to(progress::stream))],
         ),
     ]
 }

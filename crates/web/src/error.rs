@@ -16,6 +16,8 @@ use slipway_ingest::{
     AppendError, ContentError, CreateError, Denied, JobError, NoRoom, ReadError, SignInError,
 };
 
+use slipway_realtime::NoPlace;
+
 use crate::tus::{TUS_VERSION, UPLOAD_OFFSET};
 
 /// Seconds after which a busy server is worth another try.
@@ -180,18 +182,22 @@ impl ApiError {
         error.with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
     }
 
+    /// It cannot be told now.
+    pub(crate) fn busy() -> Self {
+        let error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "the server is busy; try again in a moment",
+        );
+        error.with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
+    }
+
     fn fault(detail: &'static str, fault: anyhow::Error) -> Self {
         if slipway_ingest::is_busy(&fault) {
-            let error = Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                "the server is busy; try again in a moment",
-            );
             return Self {
                 fault: Some(fault),
-                ..error
-            }
-            .with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS));
+                ..Self::busy()
+            };
         }
         let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "fault", detail);
         Self {
@@ -234,6 +240,17 @@ impl From<Denied> for ApiError {
             Denied::Role => "role",
         };
         Self::new(StatusCode::FORBIDDEN, code, why.to_string())
+    }
+}
+
+impl From<NoPlace> for ApiError {
+    fn from(why: NoPlace) -> Self {
+        let status = match why {
+            NoPlace::Process => StatusCode::SERVICE_UNAVAILABLE,
+            NoPlace::Account => StatusCode::TOO_MANY_REQUESTS,
+        };
+        let error = Self::new(status, "too_many_waits", why.to_string());
+        error.with(RETRY_AFTER, HeaderValue::from(BUSY_RETRY_SECONDS))
     }
 }
 

@@ -10,7 +10,7 @@ use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
 use slipway_config::Settings;
 use slipway_ingest::Ingest;
-use slipway_realtime::Hub;
+use slipway_realtime::{Hub, Waits};
 use tokio::sync::watch;
 
 use crate::app::{State, app};
@@ -79,6 +79,7 @@ pub fn serve(
     let state = State {
         ingest,
         hub: hub.clone(),
+        waits: Waits::default(),
         settings,
         keys,
         leaving: left,

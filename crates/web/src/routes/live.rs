@@ -35,11 +35,7 @@ pub(crate) async fn live(
             )
         })?;
     let hub = state.hub.clone();
-    let door = Door {
-        state,
-        caller,
-        request,
-    };
+    let door = Door::new(state, caller, request);
     rt::spawn(serve(hub, session, stream, Box::new(door)));
     Ok(response)
 }
@@ -50,10 +46,20 @@ pub(crate) async fn describe() -> HttpResponse {
 }
 
 /// Keeps the door for one viewer.
-struct Door {
+pub(super) struct Door {
     state: web::Data<State>,
     caller: Caller,
     request: HttpRequest,
+}
+
+impl Door {
+    pub(super) fn new(state: web::Data<State>, caller: Caller, request: HttpRequest) -> Self {
+        Self {
+            state,
+            caller,
+            request,
+        }
+    }
 }
 
 impl Gatekeeper for Door {

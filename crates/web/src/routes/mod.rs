@@ -6,6 +6,7 @@ pub(crate) mod jobs;
 pub(crate) mod live;
 pub(crate) mod pages;
 pub(crate) mod plain;
+pub(crate) mod progress;
 pub(crate) mod session;
 pub(crate) mod uploads;
 
