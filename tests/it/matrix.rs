@@ -55,6 +55,9 @@ GET    /api/v1/jobs/{id}                401    404   ok    ok    403    ok   403
 POST   /api/v1/jobs/{id}/cancellation   401    404   ok    ok    ok     403  403   403
 POST   /api/v1/jobs/{id}/retry          401    404   ok    ok    ok     403  403   403
 GET    /live                            401    ok    ok    ok    403    ok   403   ok
+GET    /api/v1/asyncapi.json            ok     ok    ok    ok    ok     ok   ok    ok
+GET    /api/v1/progress/{topic}         401    404   ok    ok    403    ok   403   404
+GET    /api/v1/progress/{topic}/events  401    404   ok    ok    403    ok   403   404
 POST   /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 DELETE /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 GET    /sign-in                         ok     ok    ok    ok    ok     ok   ok    ok
@@ -202,6 +205,9 @@ impl Walk {
             route.replace("{id}", &self.job().await?)
         } else if route.contains("{id}") {
             route.replace("{id}", self.upload().await?.id())
+        } else if route.contains("{topic}") {
+            let topic = format!("upload:{}", self.upload().await?.id());
+            route.replace("{topic}", &topic)
         } else {
             let upload = self.upload().await?;
             let key = upload.url.rsplit('/').next().unwrap_or_default();

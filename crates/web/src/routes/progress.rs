@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 use serde::Deserialize;
-use slipway_core::Topic;
+use slipway_core::{Action, Topic};
 use slipway_ingest::Caller;
 use slipway_realtime::{News, Place, Since, Watch, events};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -103,6 +103,7 @@ async fn enter(
     topic: &str,
     since: Option<Since>,
 ) -> Result<(Watch, Place), ApiError> {
+    caller.may(Action::ProgressFollow)?;
     let topic: Topic = id(topic)?;
     let place = state.waits.take(caller.id())?;
     if !state.ingest.may_follow(caller, topic).await? {
