@@ -41,6 +41,9 @@ after(async () => {
 const PAGES = [
   { name: 'uploads', path: () => '/', ready: live },
   { name: 'one upload', path: () => uploadPath, ready: live },
+  { name: 'account', path: () => '/account' },
+  { name: 'people', path: () => '/accounts' },
+  { name: 'audit trail', path: () => '/audit' },
   { name: 'error', path: () => NOBODYS_UPLOAD, missing: true },
   { name: 'sign-in', path: () => '/sign-in', visitor: true },
 ];

@@ -58,6 +58,19 @@ GET    /live                            401    ok    ok    ok    403    ok   403
 GET    /api/v1/asyncapi.json            ok     ok    ok    ok    ok     ok   ok    ok
 GET    /api/v1/progress/{topic}         401    404   ok    ok    403    ok   403   404
 GET    /api/v1/progress/{topic}/events  401    404   ok    ok    403    ok   403   404
+GET    /account                         in     ok    ok    ok    403    403  403   403
+POST   /account/password                in     ok    ok    ok    403    403  403   403
+POST   /account/sessions/revocation     in     ok    ok    ok    403    403  403   403
+POST   /account/sessions/{id}/revocation in    404   ok    404   403    403  403   403
+POST   /account/tokens                  in     ok    ok    ok    403    403  403   403
+POST   /account/tokens/{id}/revocation  in     404   ok    404   403    403  403   403
+GET    /accounts                        in     403   403   ok    403    403  403   403
+POST   /accounts                        in     403   403   ok    403    403  403   403
+POST   /accounts/link                   in     403   403   ok    403    403  403   403
+POST   /accounts/disabled               in     403   403   ok    403    403  403   403
+POST   /accounts/enabled                in     403   403   ok    403    403  403   403
+POST   /accounts/role                   in     403   403   ok    403    403  403   403
+GET    /audit                           in     403   403   ok    403    403  403   403
 POST   /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 DELETE /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 GET    /sign-in                         ok     ok    ok    ok    ok     ok   ok    ok
@@ -203,6 +216,12 @@ impl Walk {
     async fn outcome(&self, method: &str, route: &str, column: usize) -> Result<&'static str> {
         let path = if route.starts_with("/api/v1/jobs/{id}") {
             route.replace("{id}", &self.job().await?)
+        } else if route.starts_with("/account/sessions/{id}") {
+            let session = session(&self.site, &self.owner.email)?;
+            let token = session.replace("slipway=", "");
+            route.replace("{id}", &sha256(token.as_bytes()))
+        } else if route.starts_with("/account/tokens/{id}") {
+            route.replace("{id}", &self.token()?)
         } else if route.contains("{id}") {
             route.replace("{id}", self.upload().await?.id())
         } else if route.contains("{topic}") {
@@ -223,6 +242,18 @@ impl Walk {
             .request(Method::from_bytes(method.as_bytes())?, url);
         let request = self.shown(with_what_it_needs(request, method, route), column)?;
         outcome(&request.send().await?)
+    }
+
+    /// The id of a new token of the owner's.
+    fn token(&self) -> Result<String> {
+        let made = self.site.database().query(&format!(
+            "INSERT INTO api_tokens (id, account_id, name, token_sha256, scopes, expires_at) \
+             SELECT gen_random_uuid(), id, 'one', sha256(gen_random_uuid()::text::bytea), '{{read}}', \
+                 now() + interval '1 day' \
+             FROM accounts WHERE email = '{}' RETURNING id::text AS value",
+            self.owner.email
+        ))?;
+        made.into_iter().next().context("no token was made")
     }
 
     async fn asset(&self) -> Result<String> {
@@ -277,6 +308,12 @@ fn with_what_it_needs(request: RequestBuilder, method: &str, route: &str) -> Req
             .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
             .header("Sec-WebSocket-Protocol", "slipway.progress.v1"),
         ("PUT", _) => request.body("small"),
+        ("POST", "/account/password") => form(request, "current=&password=correct+horse"),
+        ("POST", "/account/tokens") => form(request, "name=one&days=1&read=on"),
+        ("POST", "/accounts") => form(request, "email=one%40example.com&role=member"),
+        ("POST", route) if route.starts_with("/accounts/") => {
+            form(request, "email=nobody%40example.com&role=member")
+        }
         _ => request,
     }
 }

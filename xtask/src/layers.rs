@@ -47,7 +47,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Outside crates that belong to a layer: who may use them, and what others do instead.
-const OWNERS: [(&str, &[&str], &str); 14] = [
+const OWNERS: [(&str, &[&str], &str); 15] = [
     ("diesel", &["slipway-db"], SQL),
     ("diesel_migrations", &["slipway-db"], SQL),
     ("r2d2", &["slipway-db"], SQL),
@@ -78,6 +78,7 @@ const OWNERS: [(&str, &[&str], &str); 14] = [
     ("actix-multipart", &["slipway-web"], HTTP),
     ("actix-ws", &["slipway-web", "slipway-realtime"], HTTP),
     ("askama", &["slipway-web"], HTTP),
+    ("governor", &["slipway-web"], HTTP),
     (
         "clap",
         &["slipway"],

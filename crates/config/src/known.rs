@@ -40,6 +40,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("server.port", Kind::Whole(0, U16)),
     key("server.workers", Kind::Whole(1, U16)),
     key("server.allowed_origins", Kind::Text),
+    key("server.hosts", Kind::Text),
+    key("server.router", Kind::Word(&["auto", "none", "present"])),
+    key("server.requests_per_second", Kind::Whole(0, U16)),
     // With one connection a request that needs two waits for itself.
     key("database.pool_max", Kind::Whole(2, U32)),
     key("database.processes", Kind::Whole(1, U16)),

@@ -45,6 +45,6 @@ pub use platform::{Evidence, Host, Platform, Sighting, Task};
 pub use reasoning::Reasoning;
 pub use s3::S3Settings;
 pub use settings::{
-    DatabaseSettings, Fault, Faults, HashTime, JobSettings, LogFormat, LogSettings, ServerSettings,
-    SessionSettings, Settings, UploadSettings,
+    DatabaseSettings, Fault, Faults, HashTime, JobSettings, LogFormat, LogSettings, Router,
+    ServerSettings, SessionSettings, Settings, UploadSettings,
 };

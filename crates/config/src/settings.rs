@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::layers::Layers;
 use crate::s3::S3Settings;
 use crate::secrets::session_secret;
-use crate::{Environ, Environment, Refusal, TlsMode, environment};
+use crate::{Environ, Environment, Platform, Refusal, Sighting, TlsMode, environment};
 
 /// All that can be set about a process, checked.
 #[derive(Debug, Clone)]
@@ -55,6 +55,52 @@ pub struct ServerSettings {
     /// `*` means all.
     #[serde(deserialize_with = "origins")]
     pub allowed_origins: Vec<String>,
+    /// Names by which the site may be asked for, in lower case and without a port;
+    /// empty means all.
+    #[serde(deserialize_with = "hosts")]
+    pub hosts: Vec<String>,
+    /// Whether a router in front of us is to be believed. Never `Auto` once loaded.
+    pub router: Router,
+    /// Requests a second that one network may make; 0 means any number.
+    pub requests_per_second: u16,
+}
+
+/// Whether a router in front of us says who asks, and by what scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Router {
+    /// If the platform is recognised and has one.
+    Auto,
+    /// There is none, and whoever says so otherwise is a client.
+    None,
+    /// There is one, and its word is the last of each header.
+    Present,
+}
+
+impl Router {
+    /// What it comes to on this platform.
+    fn on(self, platform: Platform) -> Self {
+        match (self, platform) {
+            (Self::Auto, Platform::Host(host, _)) if host.has_router() => Self::Present,
+            (Self::Auto, _) => Self::None,
+            (said, _) => said,
+        }
+    }
+}
+
+/// Reads names of hosts with spaces between.
+fn hosts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let text = String::deserialize(deserializer)?.to_lowercase();
+    let hosts: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+    let sound = |host: &String| {
+        !host.contains(['/', '*', '@']) && (host.starts_with('[') || !host.contains(':'))
+    };
+    if hosts.iter().all(sound) {
+        return Ok(hosts);
+    }
+    Err(serde::de::Error::custom(
+        "server.hosts must be names such as files.example.com, without scheme and port, with spaces between",
+    ))
 }
 
 /// Reads origins with spaces between (RFC 6454 section 6.2).
@@ -284,7 +330,16 @@ impl Settings {
             (Ok(environment), Ok(secret), Ok(s3), Ok(layered)) if faults.is_empty() => {
                 let settings = layered.into_settings(environment, secret);
                 let settings = settings.map_err(|fault| Faults(vec![fault]))?;
-                Ok(Self { s3, ..settings })
+                let router = settings.server.router.on(Sighting::of(environ).platform);
+                let server = ServerSettings {
+                    router,
+                    ..settings.server
+                };
+                Ok(Self {
+                    s3,
+                    server,
+                    ..settings
+                })
             }
             _ => Err(Faults(faults)),
         }

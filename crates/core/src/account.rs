@@ -49,5 +49,49 @@ words! {
         ProgressFollow = "progress:follow",
         /// See what belongs to everybody in one list.
         EverythingList = "everything:list",
+        /// See one's own sessions and tokens.
+        AccountSee = "account:see",
+        /// Change one's own password, sessions and tokens.
+        AccountChange = "account:change",
+        /// See, add and change accounts.
+        AccountsManage = "accounts:manage",
+        /// See the audit trail.
+        AuditSee = "audit:see",
+    }
+}
+
+words! {
+    /// What the audit trail tells.
+    EventKind("event") {
+        /// Somebody signed in.
+        SignedIn = "signed in",
+        /// A password was wrong, or nobody's.
+        SignInFailed = "sign-in failed",
+        /// So many were that no more are looked at for a while.
+        SignInHalted = "sign-in halted",
+        /// A session was ended by the person who began it.
+        SignedOut = "signed out",
+        /// Sessions were ended from elsewhere.
+        SessionsEnded = "sessions ended",
+        /// A one-time link was made.
+        LinkMade = "link made",
+        /// A password was chosen.
+        PasswordSet = "password set",
+        /// A token was made.
+        TokenMade = "token made",
+        /// A token was taken back.
+        TokenRevoked = "token revoked",
+        /// An account was added.
+        AccountAdded = "account added",
+        /// An account was disabled.
+        AccountDisabled = "account disabled",
+        /// A disabled account may sign in again.
+        AccountEnabled = "account enabled",
+        /// An account was given another role.
+        RoleChanged = "role changed",
+        /// An upload was removed.
+        UploadRemoved = "upload removed",
+        /// The database was adopted.
+        DatabaseAdopted = "database adopted",
     }
 }

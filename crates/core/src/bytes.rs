@@ -127,6 +127,20 @@ impl TryFrom<&[u8]> for Sha256Digest {
     }
 }
 
+impl FromStr for Sha256Digest {
+    type Err = InvalidSha256;
+
+    /// Reads 64 hexadecimal digits, of either case.
+    fn from_str(text: &str) -> Result<Self, InvalidSha256> {
+        let nibble = |digit: char| u8::try_from(digit.to_digit(16)?).ok();
+        let nibbles: Option<Vec<u8>> = text.chars().map(nibble).collect();
+        let nibbles = nibbles.filter(|nibbles| nibbles.len().is_multiple_of(2));
+        let nibbles = nibbles.ok_or(InvalidSha256(text.len() / 2))?;
+        let bytes: Vec<u8> = nibbles.chunks(2).map(|two| two[0] << 4 | two[1]).collect();
+        bytes.as_slice().try_into()
+    }
+}
+
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for byte in self.0 {

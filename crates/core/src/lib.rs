@@ -13,15 +13,17 @@ mod bytes;
 mod ids;
 mod job;
 mod name;
+mod network;
 mod progress;
 mod upload;
 mod words;
 
-pub use account::{Action, Role, Scope};
+pub use account::{Action, EventKind, Role, Scope};
 pub use bytes::{ByteCount, InvalidByteCount, InvalidSha256, Sha256Digest};
 pub use ids::{AccountId, InvalidId, JobId, ProcessId, RequestId, UploadId};
 pub use job::{JobKind, JobState};
 pub use name::FileName;
+pub use network::Network;
 pub use progress::{
     AccountProgress, Epoch, InvalidTopic, JobProgress, JobSummary, Position, Progress, Seq, Topic,
     UploadProgress, UploadSummary, milliseconds_left,

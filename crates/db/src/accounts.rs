@@ -3,13 +3,15 @@
 //! It never sees a password, only what became of one.
 
 use diesel::prelude::*;
-use slipway_core::{AccountId, Role};
+use slipway_core::{AccountId, Role, Sha256Digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::error::word;
 use crate::schema::accounts;
-use crate::{Db, DbError};
+use crate::security_events::record_in_txn;
+use crate::sessions::{Which, revoke_in_txn};
+use crate::{Db, DbError, NewEvent};
 
 /// Somebody who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,17 @@ pub struct NewAccount {
     pub password_hash: Option<String>,
 }
 
+/// What came of a change to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountChange {
+    /// It was made.
+    Done,
+    /// No account has the address.
+    Missing,
+    /// Nobody would be left who may administer.
+    LastAdministrator,
+}
+
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = accounts, check_for_backend(diesel::pg::Pg))]
 pub(crate) struct AccountRow {
@@ -66,9 +79,13 @@ impl Db {
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn account_add(&self, new: NewAccount) -> Result<Option<Account>, DbError> {
+    pub async fn account_add(
+        &self,
+        new: NewAccount,
+        event: NewEvent,
+    ) -> Result<Option<Account>, DbError> {
         self.run("adding an account", move |connection| {
-            diesel::insert_into(accounts::table)
+            let added: Option<AccountRow> = diesel::insert_into(accounts::table)
                 .values((
                     accounts::id.eq(new.id.to_uuid()),
                     accounts::email.eq(new.email),
@@ -79,9 +96,10 @@ impl Db {
                 .do_nothing()
                 .returning(AccountRow::as_returning())
                 .get_result(connection)
-                .optional()?
-                .map(AccountRow::into_account)
-                .transpose()
+                .optional()?;
+            let Some(added) = added else { return Ok(None) };
+            record_in_txn(connection, event)?;
+            added.into_account().map(Some)
         })
         .await
     }
@@ -123,8 +141,7 @@ impl Db {
         .await
     }
 
-    /// Ends or resumes an account; ending it ends its sessions too. `false` when
-    /// no account has the address.
+    /// Disables an account, which ends its sessions, or lets it in again.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
@@ -132,22 +149,99 @@ impl Db {
         &self,
         email: String,
         disabled: bool,
-    ) -> Result<bool, DbError> {
-        use crate::schema::sessions;
+        event: NewEvent,
+    ) -> Result<AccountChange, DbError> {
         self.run("disabling an account", move |connection| {
+            let account = match changeable_in_txn(connection, &email, disabled)? {
+                Ok(account) => account,
+                Err(why) => return Ok(why),
+            };
             let since = disabled.then(OffsetDateTime::now_utc);
-            let found: Option<Uuid> =
-                diesel::update(accounts::table.filter(accounts::email.eq(email)))
-                    .set(accounts::disabled_at.eq(since))
-                    .returning(accounts::id)
-                    .get_result(connection)
-                    .optional()?;
-            if let Some(id) = found.filter(|_| disabled) {
-                diesel::delete(sessions::table.filter(sessions::account_id.eq(id)))
-                    .execute(connection)?;
+            diesel::update(accounts::table.find(account.id.to_uuid()))
+                .set(accounts::disabled_at.eq(since))
+                .execute(connection)?;
+            if disabled {
+                revoke_in_txn(connection, account.id, Which::All)?;
             }
-            Ok(found.is_some())
+            record_in_txn(connection, event)?;
+            Ok(AccountChange::Done)
         })
         .await
     }
+
+    /// Gives an account another role.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn account_set_role(
+        &self,
+        email: String,
+        role: Role,
+        event: NewEvent,
+    ) -> Result<AccountChange, DbError> {
+        self.run("changing a role", move |connection| {
+            let lessens = role != Role::Administrator;
+            let account = match changeable_in_txn(connection, &email, lessens)? {
+                Ok(account) => account,
+                Err(why) => return Ok(why),
+            };
+            diesel::update(accounts::table.find(account.id.to_uuid()))
+                .set(accounts::role.eq(role.as_str()))
+                .execute(connection)?;
+            record_in_txn(connection, event)?;
+            Ok(AccountChange::Done)
+        })
+        .await
+    }
+
+    /// Gives an account another password and ends its other sessions.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn account_set_password(
+        &self,
+        id: AccountId,
+        password_hash: String,
+        session: Sha256Digest,
+        event: NewEvent,
+    ) -> Result<(), DbError> {
+        self.run("changing a password", move |connection| {
+            diesel::update(accounts::table.find(id.to_uuid()))
+                .set(accounts::password_hash.eq(password_hash))
+                .execute(connection)?;
+            revoke_in_txn(connection, id, Which::AllBut(session))?;
+            record_in_txn(connection, event)
+        })
+        .await
+    }
+}
+
+/// The account of an address, held until the end of the transaction; or why it may not
+/// be changed. One that `lessens` who may administer needs somebody else who may: all
+/// administrators are held, so that two cannot take the right from each other at once.
+fn changeable_in_txn(
+    connection: &mut PgConnection,
+    email: &str,
+    lessens: bool,
+) -> QueryResult<Result<Account, AccountChange>> {
+    let administrators: Vec<String> = accounts::table
+        .filter(accounts::role.eq(Role::Administrator.as_str()))
+        .filter(accounts::disabled_at.is_null())
+        .order(accounts::id)
+        .for_update()
+        .select(accounts::email)
+        .load(connection)?;
+    let row: Option<AccountRow> = accounts::table
+        .filter(accounts::email.eq(email))
+        .for_update()
+        .select(AccountRow::as_select())
+        .first(connection)
+        .optional()?;
+    let Some(row) = row else {
+        return Ok(Err(AccountChange::Missing));
+    };
+    if lessens && administrators == [email] {
+        return Ok(Err(AccountChange::LastAdministrator));
+    }
+    row.into_account().map(Ok)
 }

@@ -21,6 +21,8 @@ diesel::table! {
         created_at -> Timestamptz,
         seen_at -> Timestamptz,
         expires_at -> Timestamptz,
+        agent -> Nullable<Text>,
+        network -> Nullable<Text>,
     }
 }
 
@@ -31,6 +33,27 @@ diesel::table! {
         created_at -> Timestamptz,
         expires_at -> Timestamptz,
         used_at -> Nullable<Timestamptz>,
+        sets_password -> Bool,
+    }
+}
+
+diesel::table! {
+    sign_in_attempts (subject) {
+        subject -> Text,
+        attempts -> Integer,
+        ends_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    security_events (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        kind -> Text,
+        actor -> Nullable<Text>,
+        subject -> Nullable<Text>,
+        network -> Nullable<Text>,
+        detail -> Nullable<Text>,
     }
 }
 

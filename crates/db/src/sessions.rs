@@ -1,17 +1,20 @@
-//! Sessions and sign-in links: who is signed in, and how somebody came to be.
+//! Sessions: which browsers are signed in, and as whom.
 //!
-//! It never sees a token, only the SHA-256 of one.
+//! It never sees a token, only the SHA-256 of one; that is also what a session is
+//! called by, because it lets nobody in.
 
 use std::time::Duration;
 
 use diesel::prelude::*;
-use slipway_core::{AccountId, Sha256Digest};
+use slipway_core::{AccountId, Network, Sha256Digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::accounts::AccountRow;
+use crate::error::broken;
 use crate::schema::{accounts, sessions, sign_in_links};
-use crate::{Account, Db, DbError};
+use crate::security_events::record_in_txn;
+use crate::{Account, Db, DbError, NewEvent};
 
 /// How stale `seen_at` may be: a write per page view would be a write too many.
 const SEEN_RESOLUTION: Duration = Duration::from_secs(60);
@@ -25,6 +28,53 @@ pub struct SessionLimits {
     pub absolute: Duration,
 }
 
+/// A session to be.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The digest of what the browser will show.
+    pub token: Sha256Digest,
+    /// Who is signed in.
+    pub account: AccountId,
+    /// What the browser calls itself.
+    pub agent: Option<String>,
+    /// Where it is.
+    pub network: Option<Network>,
+}
+
+/// A session as the person who began it sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// What it is ended by.
+    pub id: Sha256Digest,
+    /// When the person signed in.
+    pub created_at: OffsetDateTime,
+    /// Last use, to within a minute.
+    pub seen_at: OffsetDateTime,
+    /// What the browser calls itself.
+    pub agent: Option<String>,
+    /// Where the person signed in from.
+    pub network: Option<String>,
+}
+
+/// Which of an account's sessions.
+#[derive(Debug, Clone, Copy)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// This one.
+    One(Sha256Digest),
+    /// Every other one.
+    AllBut(Sha256Digest),
+}
+
+type SessionRow = (
+    Vec<u8>,
+    OffsetDateTime,
+    OffsetDateTime,
+    Option<String>,
+    Option<String>,
+);
+
 impl Db {
     /// Signs an account in.
     ///
@@ -32,19 +82,21 @@ impl Db {
     /// As every call: busy, failed or stopping.
     pub async fn session_start(
         &self,
-        token: Sha256Digest,
-        account: AccountId,
+        new: NewSession,
         limits: SessionLimits,
+        event: NewEvent,
     ) -> Result<(), DbError> {
         self.run("starting a session", move |connection| {
             diesel::insert_into(sessions::table)
                 .values((
-                    sessions::token_sha256.eq(token.as_bytes().as_slice()),
-                    sessions::account_id.eq(account.to_uuid()),
+                    sessions::token_sha256.eq(new.token.as_bytes().as_slice()),
+                    sessions::account_id.eq(new.account.to_uuid()),
                     sessions::expires_at.eq(OffsetDateTime::now_utc() + limits.absolute),
+                    sessions::agent.eq(new.agent),
+                    sessions::network.eq(new.network.map(|network| network.to_string())),
                 ))
-                .execute(connection)
-                .map(drop)
+                .execute(connection)?;
+            record_in_txn(connection, event)
         })
         .await
     }
@@ -83,15 +135,84 @@ impl Db {
         .await
     }
 
-    /// Signs out; says nothing if nobody was signed in.
+    /// The sessions of an account that have not ended, newest first.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn session_end(&self, token: Sha256Digest) -> Result<(), DbError> {
+    pub async fn session_list(
+        &self,
+        account: AccountId,
+        limits: SessionLimits,
+    ) -> Result<Vec<Session>, DbError> {
+        self.run("listing sessions", move |connection| {
+            let now = OffsetDateTime::now_utc();
+            sessions::table
+                .filter(sessions::account_id.eq(account.to_uuid()))
+                .filter(sessions::expires_at.gt(now))
+                .filter(sessions::seen_at.gt(now - limits.idle))
+                .order(sessions::created_at.desc())
+                .select((
+                    sessions::token_sha256,
+                    sessions::created_at,
+                    sessions::seen_at,
+                    sessions::agent,
+                    sessions::network,
+                ))
+                .load::<SessionRow>(connection)?
+                .into_iter()
+                .map(|(id, created_at, seen_at, agent, network)| {
+                    let id = Sha256Digest::try_from(id.as_slice()).map_err(broken)?;
+                    Ok(Session {
+                        id,
+                        created_at,
+                        seen_at,
+                        agent,
+                        network,
+                    })
+                })
+                .collect()
+        })
+        .await
+    }
+
+    /// Signs out, in the name of whoever was signed in; says nothing if nobody was.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn session_end(&self, token: Sha256Digest, event: NewEvent) -> Result<(), DbError> {
         self.run("ending a session", move |connection| {
-            diesel::delete(sessions::table.find(token.as_bytes().as_slice()))
-                .execute(connection)
-                .map(drop)
+            let account: Option<Uuid> =
+                diesel::delete(sessions::table.find(token.as_bytes().as_slice()))
+                    .returning(sessions::account_id)
+                    .get_result(connection)
+                    .optional()?;
+            let Some(account) = account else {
+                return Ok(());
+            };
+            let email = accounts::table.find(account).select(accounts::email);
+            let actor = email.first(connection).optional()?;
+            record_in_txn(connection, NewEvent { actor, ..event })
+        })
+        .await
+    }
+
+    /// Ends sessions of an account; says how many.
+    ///
+    /// # Errors
+    /// As every call: busy, failed or stopping.
+    pub async fn session_revoke(
+        &self,
+        account: AccountId,
+        which: Which,
+        event: NewEvent,
+    ) -> Result<usize, DbError> {
+        self.run("revoking sessions", move |connection| {
+            let ended = revoke_in_txn(connection, account, which)?;
+            if ended > 0 {
+                let detail = Some(format!("{ended} ended"));
+                record_in_txn(connection, NewEvent { detail, ..event })?;
+            }
+            Ok(ended)
         })
         .await
     }
@@ -114,70 +235,24 @@ impl Db {
         })
         .await
     }
+}
 
-    /// Makes a link that signs the account of an address in once; `false` when
-    /// there is no such account or it is disabled.
-    ///
-    /// # Errors
-    /// As every call: busy, failed or stopping.
-    pub async fn sign_in_link_add(
-        &self,
-        token: Sha256Digest,
-        email: String,
-        lifetime: Duration,
-    ) -> Result<bool, DbError> {
-        self.run("making a sign-in link", move |connection| {
-            let account: Option<Uuid> = accounts::table
-                .filter(accounts::email.eq(email))
-                .filter(accounts::disabled_at.is_null())
-                .select(accounts::id)
-                .first(connection)
-                .optional()?;
-            let Some(account) = account else {
-                return Ok(false);
-            };
-            diesel::insert_into(sign_in_links::table)
-                .values((
-                    sign_in_links::token_sha256.eq(token.as_bytes().as_slice()),
-                    sign_in_links::account_id.eq(account),
-                    sign_in_links::expires_at.eq(OffsetDateTime::now_utc() + lifetime),
-                ))
-                .execute(connection)?;
-            Ok(true)
-        })
-        .await
-    }
-
-    /// Uses a link up and says whom it signs in; nobody the second time.
-    ///
-    /// # Errors
-    /// As every call: busy, failed or stopping.
-    pub async fn sign_in_link_use(&self, token: Sha256Digest) -> Result<Option<Account>, DbError> {
-        self.run("using a sign-in link", move |connection| {
-            let now = OffsetDateTime::now_utc();
-            // One conditional update: of two requests with one link, one wins.
-            let account: Option<Uuid> = diesel::update(
-                sign_in_links::table
-                    .find(token.as_bytes().as_slice())
-                    .filter(sign_in_links::used_at.is_null())
-                    .filter(sign_in_links::expires_at.gt(now)),
-            )
-            .set(sign_in_links::used_at.eq(now))
-            .returning(sign_in_links::account_id)
-            .get_result(connection)
-            .optional()?;
-            let Some(account) = account else {
-                return Ok(None);
-            };
-            accounts::table
-                .find(account)
-                .filter(accounts::disabled_at.is_null())
-                .select(AccountRow::as_select())
-                .first(connection)
-                .optional()?
-                .map(AccountRow::into_account)
-                .transpose()
-        })
-        .await
+/// Ends sessions of an account; says how many.
+pub(crate) fn revoke_in_txn(
+    connection: &mut PgConnection,
+    account: AccountId,
+    which: Which,
+) -> QueryResult<usize> {
+    let theirs = sessions::table.filter(sessions::account_id.eq(account.to_uuid()));
+    match which {
+        Which::All => diesel::delete(theirs).execute(connection),
+        Which::One(id) => {
+            let id = id.as_bytes().to_vec();
+            diesel::delete(theirs.filter(sessions::token_sha256.eq(id))).execute(connection)
+        }
+        Which::AllBut(id) => {
+            let id = id.as_bytes().to_vec();
+            diesel::delete(theirs.filter(sessions::token_sha256.ne(id))).execute(connection)
+        }
     }
 }

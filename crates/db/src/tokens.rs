@@ -5,14 +5,16 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use slipway_core::{Scope, Sha256Digest};
+use diesel::sql_types::Bool;
+use slipway_core::{AccountId, Scope, Sha256Digest};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::accounts::AccountRow;
 use crate::error::word;
 use crate::schema::{accounts, api_tokens};
-use crate::{Account, Db, DbError};
+use crate::security_events::record_in_txn;
+use crate::{Account, Db, DbError, NewEvent};
 
 /// How stale `used_at` may be: a write per chunk would be a write too many.
 const USED_RESOLUTION: Duration = Duration::from_secs(60);
@@ -64,7 +66,12 @@ impl Db {
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn token_add(&self, token: Sha256Digest, grant: TokenGrant) -> Result<bool, DbError> {
+    pub async fn token_add(
+        &self,
+        token: Sha256Digest,
+        grant: TokenGrant,
+        event: NewEvent,
+    ) -> Result<bool, DbError> {
         self.run("granting a token", move |connection| {
             let account: Option<Uuid> = accounts::table
                 .filter(accounts::email.eq(grant.email))
@@ -86,6 +93,7 @@ impl Db {
                     api_tokens::expires_at.eq(OffsetDateTime::now_utc() + grant.lifetime),
                 ))
                 .execute(connection)?;
+            record_in_txn(connection, event)?;
             Ok(true)
         })
         .await
@@ -130,14 +138,17 @@ impl Db {
         .await
     }
 
-    /// Every token, by account and age.
+    /// Every token of an account, or of everybody, by account and age.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn token_list(&self) -> Result<Vec<ApiToken>, DbError> {
-        self.run("listing tokens", |connection| {
-            api_tokens::table
-                .inner_join(accounts::table)
+    pub async fn token_list(&self, owner: Option<AccountId>) -> Result<Vec<ApiToken>, DbError> {
+        self.run("listing tokens", move |connection| {
+            let mut listed = api_tokens::table.inner_join(accounts::table).into_boxed();
+            if let Some(owner) = owner {
+                listed = listed.filter(api_tokens::account_id.eq(owner.to_uuid()));
+            }
+            listed
                 .order((accounts::email, api_tokens::id))
                 .select((
                     api_tokens::id,
@@ -169,20 +180,38 @@ impl Db {
         .await
     }
 
-    /// Takes a token back; `false` when there is none, or it was taken back before.
+    /// Takes a token back, of this account if one is named; `false` when there is none,
+    /// or it was taken back before.
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn token_revoke(&self, id: Uuid) -> Result<bool, DbError> {
+    pub async fn token_revoke(
+        &self,
+        id: Uuid,
+        owner: Option<AccountId>,
+        event: NewEvent,
+    ) -> Result<bool, DbError> {
         self.run("revoking a token", move |connection| {
-            let revoked = diesel::update(
+            let anybodys = owner.is_none();
+            let owner = owner.map_or(Uuid::nil(), AccountId::to_uuid);
+            let name: Option<String> = diesel::update(
                 api_tokens::table
                     .find(id)
-                    .filter(api_tokens::revoked_at.is_null()),
+                    .filter(api_tokens::revoked_at.is_null())
+                    .filter(
+                        api_tokens::account_id
+                            .eq(owner)
+                            .or(anybodys.into_sql::<Bool>()),
+                    ),
             )
             .set(api_tokens::revoked_at.eq(OffsetDateTime::now_utc()))
-            .execute(connection)?;
-            Ok(revoked == 1)
+            .returning(api_tokens::name)
+            .get_result(connection)
+            .optional()?;
+            let Some(name) = name else { return Ok(false) };
+            let detail = Some(name);
+            record_in_txn(connection, NewEvent { detail, ..event })?;
+            Ok(true)
         })
         .await
     }

@@ -16,8 +16,9 @@ use crate::error::{broken, word};
 use crate::gate::at_one_moment_in_txn;
 use crate::jobs::jobs_of_in_txn;
 use crate::schema::{accounts, uploads};
+use crate::security_events::record_in_txn;
 use crate::upload_room::usage_in_txn;
-use crate::{Db, DbError, Job, Quota, Usage};
+use crate::{Db, DbError, Job, NewEvent, Quota, Usage};
 
 /// A file on its way in, or arrived.
 #[derive(Debug, Clone, PartialEq)]
@@ -365,7 +366,11 @@ impl Db {
     ///
     /// # Errors
     /// As every call: busy, failed or stopping.
-    pub async fn upload_remove(&self, id: UploadId) -> Result<bool, DbError> {
+    pub async fn upload_remove(
+        &self,
+        id: UploadId,
+        event: Option<NewEvent>,
+    ) -> Result<bool, DbError> {
         let changed = self
             .run("removing an upload", move |connection| {
                 let owner: Option<Uuid> = diesel::update(
@@ -382,6 +387,9 @@ impl Db {
                 .get_result(connection)
                 .optional()?;
                 let Some(owner) = owner else { return Ok(None) };
+                if let Some(event) = event {
+                    record_in_txn(connection, event)?;
+                }
                 Ok(Some([
                     Topic::Upload(id),
                     touch_account_in_txn(connection, owner)?,

@@ -11,6 +11,8 @@ use slipway_db::{Account, Upload};
 enum Whose {
     /// Its owner, and administrators. For others it does not exist.
     Own,
+    /// Whoever it belongs to, signed in as a person: a token must not make tokens.
+    Themselves,
     /// Administrators.
     Administration,
 }
@@ -24,7 +26,7 @@ struct Rule {
 
 /// The table. A person who is signed in has every scope.
 const fn rule(action: Action) -> Rule {
-    use Whose::{Administration, Own};
+    use Whose::{Administration, Own, Themselves};
     const fn is(scope: Scope, whose: Whose) -> Rule {
         Rule { scope, whose }
     }
@@ -39,6 +41,10 @@ const fn rule(action: Action) -> Rule {
         Action::JobChange => is(Scope::Upload, Own),
         Action::ProgressFollow => is(Scope::Read, Own),
         Action::EverythingList => is(Scope::Admin, Administration),
+        Action::AccountSee => is(Scope::Admin, Themselves),
+        Action::AccountChange => is(Scope::Admin, Themselves),
+        Action::AccountsManage => is(Scope::Admin, Administration),
+        Action::AuditSee => is(Scope::Admin, Administration),
     }
 }
 
@@ -51,6 +57,9 @@ pub enum Denied {
     /// It is for administrators.
     #[error("only administrators may do that")]
     Role,
+    /// It is for people.
+    #[error("a token may not do that; sign in")]
+    Person,
 }
 
 /// Somebody whose identity is proven.
@@ -86,12 +95,23 @@ impl Caller {
         &self.account.email
     }
 
+    /// Who they are, for the audit trail.
+    pub(crate) fn told(&self) -> String {
+        match self.scopes {
+            None => self.account.email.clone(),
+            Some(_) => format!("a token of {}", self.account.email),
+        }
+    }
+
     /// Whether they may do this at all; to which resources, [`Self::may_reach`] says.
     ///
     /// # Errors
     /// Why not.
     pub fn may(&self, action: Action) -> Result<(), Denied> {
         let rule = rule(action);
+        if rule.whose == Whose::Themselves && self.scopes.is_some() {
+            return Err(Denied::Person);
+        }
         if !self.has_scope(rule.scope) {
             return Err(Denied::Scope(rule.scope));
         }

@@ -1,77 +1,50 @@
-//! Coming in: accounts, passwords, sessions, sign-in links, tokens.
+//! Accounts: adding them, inviting people to them, what they may do, their passwords.
 //!
-//! It never says which of address and password was wrong, and takes as long for
-//! an unknown address as for a known one.
-
-use std::time::Duration;
+//! It never sees a password longer than it takes to hash it.
 
 use anyhow::{Context, anyhow};
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use secrecy::{ExposeSecret, SecretString};
-use slipway_core::{AccountId, Role, Scope};
-use slipway_db::{Account, ApiToken, NewAccount, SessionLimits, TokenGrant};
-use uuid::Uuid;
+use slipway_core::{AccountId, Action, EventKind, Role};
+use slipway_db::{Account, AccountChange, NewAccount};
 
-use crate::{Caller, Ingest, Token};
-
-/// How long a sign-in link works.
-const LINK_LIFETIME: Duration = Duration::from_secs(30 * 60);
+use crate::{By, Caller, Denied, Ingest, Token};
 
 /// The fewest characters of a password, and the most that are hashed
 /// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
 const PASSWORD_CHARACTERS_MIN: usize = 8;
 const PASSWORD_CHARACTERS_MAX: usize = 128;
 
-/// The prefix by which people and scanners recognise a token of ours.
-const API_TOKEN_PREFIX: &str = "slw_";
-
-/// Checked when the address is unknown, so that the answer takes as long. The
-/// hash of nothing anybody can type: its salt and output are all zero bits.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
-/// Why an account was not added.
+/// Why an account was not added or changed.
 #[derive(Debug, thiserror::Error)]
-pub enum AddAccountError {
+pub enum AccountError {
+    /// Whoever asks may not.
+    #[error(transparent)]
+    NotAllowed(#[from] Denied),
     /// The address is not one.
     #[error("{0:?} is not an e-mail address")]
     InvalidEmail(String),
     /// The address has an account.
     #[error("{0} has an account already")]
     Exists(String),
+    /// The address has none.
+    #[error("no account has the address {0}")]
+    Missing(String),
+    /// Nobody would be left who may administer.
+    #[error("{0} is the only administrator who may sign in; make another one first")]
+    LastAdministrator(String),
     /// The password is too short or too long.
     #[error(
         "a password has {PASSWORD_CHARACTERS_MIN} to {PASSWORD_CHARACTERS_MAX} characters, this one has {0}"
     )]
     PasswordLength(usize),
+    /// The password that is to be changed is another one.
+    #[error("the current password is wrong")]
+    WrongPassword,
     /// Something broke on our side.
-    #[error("the account could not be added")]
-    Fault(#[from] anyhow::Error),
-}
-
-/// Why somebody was not signed in.
-#[derive(Debug, thiserror::Error)]
-pub enum SignInError {
-    /// No account has this address and password.
-    #[error("the e-mail address or the password is wrong")]
-    Wrong,
-    /// The link is unknown, used up or too old.
-    #[error("this link was used before or is too old; ask for a new one")]
-    SpentLink,
-    /// Something broke on our side.
-    #[error("signing in failed")]
-    Fault(#[from] anyhow::Error),
-}
-
-/// Why a link or a token was not made.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// No account that may sign in has this address.
-    #[error("no account that may sign in has the address {0}")]
-    NoAccount(String),
-    /// Something broke on our side.
-    #[error("the token could not be made")]
+    #[error("the account could not be changed")]
     Fault(#[from] anyhow::Error),
 }
 
@@ -79,16 +52,19 @@ impl Ingest {
     /// Adds an account.
     ///
     /// # Errors
-    /// When the address or the password will not do, or on a fault.
+    /// When the address or the password will not do, whoever asks may not, or on a
+    /// fault.
     pub async fn add_account(
         &self,
+        by: &By,
         email: &str,
         role: Role,
         password: Option<SecretString>,
-    ) -> Result<Account, AddAccountError> {
+    ) -> Result<Account, AccountError> {
+        by.may(Action::AccountsManage)?;
         let email = normal(email);
         if !is_email(&email) {
-            return Err(AddAccountError::InvalidEmail(email));
+            return Err(AccountError::InvalidEmail(email));
         }
         let password_hash = match password {
             Some(password) => Some(self.password_hash(password).await?),
@@ -100,18 +76,117 @@ impl Ingest {
             role,
             password_hash,
         };
-        let added = self
-            .db
-            .account_add(new)
-            .await
-            .context("adding the account")?;
-        added.ok_or(AddAccountError::Exists(email))
+        let mut event = by.event(EventKind::AccountAdded, &email);
+        event.detail = Some(role.to_string());
+        let added = self.db.account_add(new, event).await;
+        added
+            .context("adding the account")?
+            .ok_or(AccountError::Exists(email))
     }
 
-    async fn password_hash(&self, password: SecretString) -> Result<String, AddAccountError> {
+    /// Every account.
+    ///
+    /// # Errors
+    /// When whoever asks may not see them, or on a fault.
+    pub async fn accounts(&self, by: &By) -> Result<Vec<Account>, AccountError> {
+        by.may(Action::AccountsManage)?;
+        Ok(self.db.account_list().await.context("listing accounts")?)
+    }
+
+    /// Disables an account, or lets it in again.
+    ///
+    /// # Errors
+    /// When there is none, nobody would be left who may administer, whoever asks may
+    /// not, or on a fault.
+    pub async fn set_account_disabled(
+        &self,
+        by: &By,
+        email: &str,
+        disabled: bool,
+    ) -> Result<(), AccountError> {
+        by.may(Action::AccountsManage)?;
+        let (email, kind) = match disabled {
+            true => (normal(email), EventKind::AccountDisabled),
+            false => (normal(email), EventKind::AccountEnabled),
+        };
+        let event = by.event(kind, &email);
+        let changed = self
+            .db
+            .account_set_disabled(email.clone(), disabled, event)
+            .await;
+        done(changed.context("disabling the account")?, email)
+    }
+
+    /// Gives an account another role.
+    ///
+    /// # Errors
+    /// When there is none, nobody would be left who may administer, whoever asks may
+    /// not, or on a fault.
+    pub async fn set_role(&self, by: &By, email: &str, role: Role) -> Result<(), AccountError> {
+        by.may(Action::AccountsManage)?;
+        let email = normal(email);
+        let mut event = by.event(EventKind::RoleChanged, &email);
+        event.detail = Some(role.to_string());
+        let changed = self.db.account_set_role(email.clone(), role, event).await;
+        done(changed.context("changing the role")?, email)
+    }
+
+    /// Gives the caller another password and ends their other sessions. Whoever has
+    /// one must know it.
+    ///
+    /// # Errors
+    /// When the current one is wrong, the new one will not do, or on a fault.
+    pub async fn change_password(
+        &self,
+        by: &By,
+        session: &Token,
+        current: SecretString,
+        new: SecretString,
+    ) -> Result<(), AccountError> {
+        by.may(Action::AccountChange)?;
+        let By::Caller(caller, _) = by else {
+            return Err(Denied::Person.into());
+        };
+        if let Some(hash) = self.hash_of(caller).await? {
+            let right = self
+                .compute
+                .password(move || verifies(&current, &hash))
+                .await?;
+            if !right {
+                return Err(AccountError::WrongPassword);
+            }
+        }
+        let hash = self.password_hash(new).await?;
+        let event = by.event(EventKind::PasswordSet, caller.email());
+        let changed = self
+            .db
+            .account_set_password(caller.id(), hash, session.digest(), event)
+            .await;
+        Ok(changed.context("changing the password")?)
+    }
+
+    /// Whether the caller has a password at all.
+    ///
+    /// # Errors
+    /// On a fault.
+    pub async fn has_password(&self, caller: &Caller) -> anyhow::Result<bool> {
+        Ok(self.hash_of(caller).await?.is_some())
+    }
+
+    async fn hash_of(&self, caller: &Caller) -> anyhow::Result<Option<String>> {
+        let found = self.db.account_by_email(caller.email().to_owned()).await;
+        Ok(found
+            .context("finding the account")?
+            .and_then(|(_, hash)| hash))
+    }
+
+    pub(crate) async fn password_hash(
+        &self,
+        password: SecretString,
+    ) -> Result<String, AccountError> {
         let characters = password.expose_secret().chars().count();
         if !(PASSWORD_CHARACTERS_MIN..=PASSWORD_CHARACTERS_MAX).contains(&characters) {
-            return Err(AddAccountError::PasswordLength(characters));
+            return Err(AccountError::PasswordLength(characters));
         }
         // The library's defaults are Argon2id with the least that OWASP's
         // password storage page asks for: 19 MiB, two passes.
@@ -123,187 +198,20 @@ impl Ingest {
                     .map(|hash| hash.to_string())
             })
             .await?;
-        hashed.map_err(|error| AddAccountError::Fault(anyhow!("hashing a password: {error}")))
-    }
-
-    /// Signs a person in by password; the token goes into their cookie.
-    ///
-    /// # Errors
-    /// When the pair is wrong, or on a fault.
-    pub async fn sign_in(&self, email: &str, password: SecretString) -> Result<Token, SignInError> {
-        let found = self
-            .db
-            .account_by_email(normal(email))
-            .await
-            .context("finding the account")?;
-        let (account, hash) = match found {
-            Some((account, hash)) => (Some(account), hash),
-            None => (None, None),
-        };
-        let right = self
-            .compute
-            .password(move || verifies(&password, hash.as_deref().unwrap_or(NOBODY)))
-            .await?;
-        match account {
-            Some(account) if right && account.disabled_at.is_none() => {
-                self.start_session(account.id).await
-            }
-            _ => Err(SignInError::Wrong),
-        }
-    }
-
-    /// Signs a person in by a link, which is used up by that.
-    ///
-    /// # Errors
-    /// When the link no longer works, or on a fault.
-    pub async fn sign_in_by_link(&self, link: &Token) -> Result<Token, SignInError> {
-        let account = self
-            .db
-            .sign_in_link_use(link.digest())
-            .await
-            .context("using the sign-in link")?;
-        self.start_session(account.ok_or(SignInError::SpentLink)?.id)
-            .await
-    }
-
-    async fn start_session(&self, account: AccountId) -> Result<Token, SignInError> {
-        let token = Token::new("")?;
-        self.db
-            .session_start(token.digest(), account, self.session_limits())
-            .await
-            .context("starting a session")?;
-        Ok(token)
-    }
-
-    /// Ends the session of a cookie's token.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn sign_out(&self, token: &Token) -> anyhow::Result<()> {
-        self.db
-            .session_end(token.digest())
-            .await
-            .context("ending the session")
-    }
-
-    /// Who is signed in by a cookie's token.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn caller_by_session(&self, token: &Token) -> anyhow::Result<Option<Caller>> {
-        let account = self
-            .db
-            .session_account(token.digest(), self.session_limits())
-            .await
-            .context("finding the session")?;
-        Ok(account.map(Caller::person))
-    }
-
-    /// Who acts through a script's token.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn caller_by_token(&self, token: &Token) -> anyhow::Result<Option<Caller>> {
-        let found = self
-            .db
-            .token_account(token.digest())
-            .await
-            .context("finding the token")?;
-        Ok(found.map(|(account, scopes)| Caller::script(account, scopes)))
-    }
-
-    /// Makes a link that signs an account in once.
-    ///
-    /// # Errors
-    /// When no account that may sign in has the address, or on a fault.
-    pub async fn make_link(&self, email: &str) -> Result<Token, TokenError> {
-        let (token, email) = (Token::new("")?, normal(email));
-        let made = self
-            .db
-            .sign_in_link_add(token.digest(), email.clone(), LINK_LIFETIME)
-            .await
-            .context("making a sign-in link")?;
-        if made {
-            Ok(token)
-        } else {
-            Err(TokenError::NoAccount(email))
-        }
-    }
-
-    /// Makes a token for scripts.
-    ///
-    /// # Errors
-    /// When no account that may sign in has the address, or on a fault.
-    pub async fn make_token(
-        &self,
-        email: &str,
-        name: String,
-        scopes: Vec<Scope>,
-        lifetime: Duration,
-    ) -> Result<Token, TokenError> {
-        let (token, email) = (Token::new(API_TOKEN_PREFIX)?, normal(email));
-        let grant = TokenGrant {
-            email: email.clone(),
-            name,
-            scopes,
-            lifetime,
-        };
-        let made = self
-            .db
-            .token_add(token.digest(), grant)
-            .await
-            .context("making a token")?;
-        if made {
-            Ok(token)
-        } else {
-            Err(TokenError::NoAccount(email))
-        }
-    }
-
-    /// Every account.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn accounts(&self) -> anyhow::Result<Vec<Account>> {
-        self.db.account_list().await.context("listing accounts")
-    }
-
-    /// Ends an account, or lets it in again; `false` when there is none.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn set_account_disabled(&self, email: &str, disabled: bool) -> anyhow::Result<bool> {
-        self.db
-            .account_set_disabled(normal(email), disabled)
-            .await
-            .context("changing the account")
-    }
-
-    /// Every token.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn tokens(&self) -> anyhow::Result<Vec<ApiToken>> {
-        self.db.token_list().await.context("listing tokens")
-    }
-
-    /// Takes a token back; `false` when there was none to take.
-    ///
-    /// # Errors
-    /// On a fault.
-    pub async fn revoke_token(&self, id: Uuid) -> anyhow::Result<bool> {
-        self.db.token_revoke(id).await.context("revoking the token")
-    }
-
-    pub(crate) fn session_limits(&self) -> SessionLimits {
-        SessionLimits {
-            idle: self.settings.sessions.idle,
-            absolute: self.settings.sessions.absolute,
-        }
+        hashed.map_err(|error| AccountError::Fault(anyhow!("hashing a password: {error}")))
     }
 }
 
-fn verifies(password: &SecretString, hash: &str) -> bool {
+fn done(change: AccountChange, email: String) -> Result<(), AccountError> {
+    match change {
+        AccountChange::Done => Ok(()),
+        AccountChange::Missing => Err(AccountError::Missing(email)),
+        AccountChange::LastAdministrator => Err(AccountError::LastAdministrator(email)),
+    }
+}
+
+/// Whether a password is the one of a hash.
+pub(crate) fn verifies(password: &SecretString, hash: &str) -> bool {
     let password = password.expose_secret();
     // Longer ones are hashed nowhere, so they cannot be anybody's.
     password.chars().count() <= PASSWORD_CHARACTERS_MAX
@@ -314,7 +222,8 @@ fn verifies(password: &SecretString, hash: &str) -> bool {
         })
 }
 
-fn normal(email: &str) -> String {
+/// An address as it is kept.
+pub(crate) fn normal(email: &str) -> String {
     email.trim().to_lowercase()
 }
 
@@ -346,14 +255,5 @@ mod tests {
         ] {
             assert_eq!(is_email(text), sound, "{text:?}");
         }
-    }
-
-    #[test]
-    fn nobody_has_no_password_but_takes_the_time_of_one() {
-        assert!(
-            PasswordHash::new(NOBODY).is_ok(),
-            "it must be hashed against, not rejected"
-        );
-        assert!(!verifies(&SecretString::from(""), NOBODY));
     }
 }

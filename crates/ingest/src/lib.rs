@@ -13,14 +13,17 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod budget;
 mod checksum;
 mod compute;
 mod jobs;
 mod proof;
 mod secret;
+mod sign_in;
 mod speed;
 mod stores;
+mod tokens;
 mod uploads;
 
 use std::sync::Arc;
@@ -29,11 +32,14 @@ use slipway_config::Settings;
 use slipway_db::{Db, DbError};
 
 pub use access::{Caller, Denied};
-pub use accounts::{AddAccountError, SignInError, TokenError};
+pub use accounts::AccountError;
+pub use audit::By;
 pub use jobs::{JobError, Stop, work};
 pub use proof::{Algorithm, Expected};
 pub use secret::Token;
-pub use slipway_db::{Account, ApiToken, Job, Twin, Upload};
+pub use sign_in::{Browser, SignInError};
+pub use slipway_db::{Account, ApiToken, Event, Job, LinkSeen, Session, Twin, Upload};
+pub use tokens::{NewToken, TokenError};
 pub use uploads::{
     AppendError, ContentError, Continuation, CreateError, Cut, Ending, Landed, Listed, NewFile,
     NoRoom, Offset, Page, ReadError, chunk_bytes, until,

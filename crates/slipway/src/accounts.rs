@@ -7,7 +7,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use secrecy::SecretString;
-use slipway_ingest::{AddAccountError, ApiToken, Ingest};
+use slipway_ingest::{AccountError, ApiToken, By, Ingest, NewToken};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -32,9 +32,12 @@ pub(crate) async fn account(opened: &Opened, action: AccountAction) -> anyhow::R
             } else {
                 None
             };
-            match ingest.add_account(&email, role, password).await {
+            match ingest
+                .add_account(&By::CommandLine, &email, role, password)
+                .await
+            {
                 Ok(account) => tracing::info!("added {} as {role}", account.email),
-                Err(AddAccountError::Exists(email)) if if_missing => {
+                Err(AccountError::Exists(email)) if if_missing => {
                     tracing::info!("{email} has an account already");
                 }
                 Err(error) => return Err(error.into()),
@@ -43,8 +46,9 @@ pub(crate) async fn account(opened: &Opened, action: AccountAction) -> anyhow::R
         }
         AccountAction::List => list_accounts(&ingest).await,
         AccountAction::Disable { email, undo } => {
-            let found = ingest.set_account_disabled(&email, !undo).await?;
-            anyhow::ensure!(found, "no account has the address {email}");
+            ingest
+                .set_account_disabled(&By::CommandLine, &email, !undo)
+                .await?;
             tracing::info!(
                 "{email} {}",
                 if undo {
@@ -55,8 +59,13 @@ pub(crate) async fn account(opened: &Opened, action: AccountAction) -> anyhow::R
             );
             Ok(())
         }
-        AccountAction::Link { email } => {
-            let link = ingest.make_link(&email).await?;
+        AccountAction::Role { email, role } => {
+            ingest.set_role(&By::CommandLine, &email, role).await?;
+            tracing::info!("{email} is {role} now");
+            Ok(())
+        }
+        AccountAction::Link { email, password } => {
+            let link = ingest.make_link(&By::CommandLine, &email, password).await?;
             say(&format!("/sign-in?link={}", link.expose()))
         }
     }
@@ -72,13 +81,18 @@ pub(crate) async fn token(opened: &Opened, action: TokenAction) -> anyhow::Resul
             expires,
             name,
         } => {
-            let token = ingest.make_token(&account, name, scope, expires).await?;
+            let new = NewToken {
+                name,
+                scopes: scope,
+                lifetime: expires,
+            };
+            let token = ingest.make_token(&By::CommandLine, &account, new).await?;
             say(token.expose())
         }
         TokenAction::List => list_tokens(&ingest).await,
         TokenAction::Revoke { id } => {
             anyhow::ensure!(
-                ingest.revoke_token(id).await?,
+                ingest.revoke_token(&By::CommandLine, id).await?,
                 "there is no token {id} to revoke"
             );
             tracing::info!("revoked token {id}");
@@ -88,7 +102,7 @@ pub(crate) async fn token(opened: &Opened, action: TokenAction) -> anyhow::Resul
 }
 
 async fn list_accounts(ingest: &Ingest) -> anyhow::Result<()> {
-    for account in ingest.accounts().await? {
+    for account in ingest.accounts(&By::CommandLine).await? {
         let state = account.disabled_at.map_or("active", |_| "disabled");
         say(&format!(
             "{}\t{}\t{state}\t{}",
@@ -101,7 +115,7 @@ async fn list_accounts(ingest: &Ingest) -> anyhow::Result<()> {
 }
 
 async fn list_tokens(ingest: &Ingest) -> anyhow::Result<()> {
-    for token in ingest.tokens().await? {
+    for token in ingest.tokens(&By::CommandLine).await? {
         let ApiToken {
             id,
             email,

@@ -129,6 +129,17 @@ pub(crate) enum AccountAction {
     Link {
         /// The account's e-mail address.
         email: String,
+        /// Whoever follows it chooses a password first: an invitation, or one forgotten.
+        /// It works for three days.
+        #[arg(long)]
+        password: bool,
+    },
+    /// Give an account another role.
+    Role {
+        /// Its e-mail address.
+        email: String,
+        /// What it may do: member or administrator.
+        role: Role,
     },
 }
 
@@ -164,7 +175,9 @@ impl AccountAction {
     pub(crate) fn access(&self) -> Access {
         match self {
             Self::List => Access::Read,
-            Self::Add { .. } | Self::Disable { .. } | Self::Link { .. } => Access::Write,
+            Self::Add { .. } | Self::Disable { .. } | Self::Link { .. } | Self::Role { .. } => {
+                Access::Write
+            }
         }
     }
 }

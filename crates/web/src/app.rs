@@ -17,7 +17,10 @@ use tokio::sync::watch;
 
 use crate::error::ApiError;
 use crate::keys::Keys;
-use crate::routes::{files, health, jobs, live, pages, plain, progress, session, uploads};
+use crate::limits::Limits;
+use crate::routes::{
+    account, accounts, files, health, jobs, live, pages, plain, progress, session, uploads,
+};
 use crate::{assets, trace};
 
 const GET: Method = Method::GET;
@@ -39,6 +42,7 @@ pub(crate) struct State {
     pub(crate) waits: Waits,
     pub(crate) settings: Arc<Settings>,
     pub(crate) keys: Keys,
+    pub(crate) limits: Limits,
     /// Turns true when the process is leaving.
     pub(crate) leaving: watch::Receiver<bool>,
 }
@@ -138,6 +142,7 @@ fn table() -> Vec<Address> {
     table.extend(api_routes());
     table.extend(live_routes());
     table.extend(page_routes());
+    table.extend(people_routes());
     table
 }
 
@@ -288,6 +293,48 @@ fn live_routes() -> Vec<Address> {
         (
             "/api/v1/progress/{topic}/events",
             vec![(GET, To(Action::ProgressFollow), to(progress::stream))],
+        ),
+    ]
+}
+
+/// Pages about people, and their forms: one's own account, and everybody's.
+fn people_routes() -> Vec<Address> {
+    use web::to;
+    let change = |route: Route| vec![(POST, To(Action::AccountChange), route)];
+    let manage = |route: Route| vec![(POST, To(Action::AccountsManage), route)];
+    vec![
+        (
+            "/account",
+            vec![(GET, To(Action::AccountSee), to(account::show))],
+        ),
+        (
+            "/account/sessions/revocation",
+            change(to(account::end_sessions)),
+        ),
+        (
+            "/account/sessions/{id}/revocation",
+            change(to(account::end_session)),
+        ),
+        ("/account/password", change(to(account::password))),
+        ("/account/tokens", change(to(account::make_token))),
+        (
+            "/account/tokens/{id}/revocation",
+            change(to(account::revoke_token)),
+        ),
+        (
+            "/accounts",
+            vec![
+                (GET, To(Action::AccountsManage), to(accounts::list)),
+                (POST, To(Action::AccountsManage), to(accounts::invite)),
+            ],
+        ),
+        ("/accounts/link", manage(to(accounts::link))),
+        ("/accounts/disabled", manage(to(accounts::disable))),
+        ("/accounts/enabled", manage(to(accounts::enable))),
+        ("/accounts/role", manage(to(accounts::set_role))),
+        (
+            "/audit",
+            vec![(GET, To(Action::AuditSee), to(accounts::audit))],
         ),
     ]
 }

@@ -13,7 +13,8 @@ use actix_web::http::header::{
 };
 use actix_web::{HttpResponse, ResponseError};
 use slipway_ingest::{
-    AppendError, ContentError, CreateError, Denied, JobError, NoRoom, ReadError, SignInError,
+    AccountError, AppendError, ContentError, CreateError, Denied, JobError, NoRoom, ReadError,
+    SignInError, TokenError,
 };
 
 use slipway_realtime::NoPlace;
@@ -172,6 +173,52 @@ impl ApiError {
         }
     }
 
+    /// Asked for by a name that is not ours (RFC 9110 section 15.5.20).
+    pub(crate) fn wrong_host() -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "host",
+            "this site does not go by that name; `server.hosts` lists its names",
+        )
+    }
+
+    /// What it asks for is only to be had over TLS.
+    pub(crate) fn needs_tls() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "https",
+            "use https; what this request carried was sent in the clear, so change any token in it",
+        )
+    }
+
+    /// What it asks for is somewhere else.
+    pub(crate) fn elsewhere(status: StatusCode, to: &str) -> Self {
+        let error = Self::new(status, "elsewhere", "this is somewhere else");
+        match HeaderValue::try_from(to) {
+            Ok(to) => error.with(LOCATION, to),
+            Err(_) => Self::no_such_page(),
+        }
+    }
+
+    /// One network asks too often (RFC 6585 section 4).
+    pub(crate) fn too_many_requests(seconds: u64) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            format!("too many requests from your network; try again in {seconds} s"),
+        )
+        .with(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// A small body that takes too long.
+    pub(crate) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the request took too long to arrive",
+        )
+    }
+
     /// This process goes; another, or its successor, takes the bytes.
     pub(crate) fn leaving() -> Self {
         let error = Self::new(
@@ -238,6 +285,7 @@ impl From<Denied> for ApiError {
         let code = match why {
             Denied::Scope(_) => "scope",
             Denied::Role => "role",
+            Denied::Person => "person",
         };
         Self::new(StatusCode::FORBIDDEN, code, why.to_string())
     }
@@ -373,12 +421,50 @@ impl From<JobError> for ApiError {
     }
 }
 
+impl From<AccountError> for ApiError {
+    fn from(error: AccountError) -> Self {
+        let detail = error.to_string();
+        let unsound = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone());
+        match error {
+            AccountError::NotAllowed(why) => why.into(),
+            AccountError::InvalidEmail(_) => unsound("email"),
+            AccountError::Missing(_) => unsound("no_account"),
+            AccountError::PasswordLength(_) | AccountError::WrongPassword => unsound("password"),
+            AccountError::Exists(_) => Self::new(StatusCode::CONFLICT, "exists", detail),
+            AccountError::LastAdministrator(_) => {
+                Self::new(StatusCode::CONFLICT, "last_administrator", detail)
+            }
+            AccountError::Fault(fault) => Self::fault("the account could not be changed", fault),
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        let detail = error.to_string();
+        let unsound = |code| Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail.clone());
+        match error {
+            TokenError::NotAllowed(why) => why.into(),
+            TokenError::NoAccount(_) => unsound("no_account"),
+            TokenError::Unsound(_) => unsound("token"),
+            TokenError::Fault(fault) => Self::fault("the token could not be made", fault),
+        }
+    }
+}
+
 impl From<SignInError> for ApiError {
     fn from(error: SignInError) -> Self {
         let detail = error.to_string();
         match error {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "wrong_password", detail),
             SignInError::SpentLink => Self::new(StatusCode::UNAUTHORIZED, "spent_link", detail),
+            SignInError::Password(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "password", detail)
+            }
+            SignInError::Halted { seconds } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
+                    .with(RETRY_AFTER, HeaderValue::from(seconds))
+            }
             SignInError::Fault(fault) => Self::fault("signing in failed", fault),
         }
     }

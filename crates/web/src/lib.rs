@@ -9,11 +9,13 @@
 //! - No request waits for work: whatever takes longer is a job.
 //! - Nothing a client sends is echoed into a header or a page unescaped.
 
+mod account_pages;
 #[cfg(test)]
 mod any;
 mod app;
 mod assets;
 mod caller;
+mod client;
 mod conditions;
 mod cookie;
 mod cors;
@@ -23,7 +25,9 @@ mod error;
 mod ietf;
 mod keys;
 mod kinds;
+mod limits;
 mod pages;
+mod posted;
 mod ranges;
 mod routes;
 mod same_origin;

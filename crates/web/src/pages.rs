@@ -5,8 +5,8 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
-use slipway_core::{ByteCount, JobKind, JobState, UploadState};
-use slipway_ingest::{Caller, Job, Twin, Upload};
+use slipway_core::{Action, ByteCount, JobKind, JobState, UploadState};
+use slipway_ingest::{Caller, Job, LinkSeen, Twin, Upload};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
@@ -16,8 +16,9 @@ use crate::error::ApiError;
 
 /// Who is signed in, for the head of the page.
 pub(crate) struct Viewer {
-    id: String,
-    email: String,
+    pub(crate) id: String,
+    pub(crate) email: String,
+    pub(crate) administers: bool,
 }
 
 impl From<&Caller> for Viewer {
@@ -25,6 +26,7 @@ impl From<&Caller> for Viewer {
         Self {
             id: caller.id().to_string(),
             email: caller.email().to_owned(),
+            administers: caller.may(Action::AccountsManage).is_ok(),
         }
     }
 }
@@ -104,6 +106,8 @@ pub(crate) struct SignInPage {
     problem: Option<String>,
     email: String,
     link: Option<String>,
+    /// Whose password whoever has the link chooses first.
+    sets_password_of: Option<String>,
     next: String,
 }
 
@@ -163,13 +167,19 @@ impl SignInPage {
             problem: None,
             email: String::new(),
             link: None,
+            sets_password_of: None,
             next,
         }
     }
 
     /// With a button for a one-time link instead of the form.
-    pub(crate) fn with_link(self, link: Option<String>) -> Self {
-        Self { link, ..self }
+    pub(crate) fn with_link(self, link: Option<String>, seen: Option<LinkSeen>) -> Self {
+        let sets_password_of = seen.filter(|seen| seen.sets_password);
+        Self {
+            link,
+            sets_password_of: sets_password_of.map(|seen| seen.email),
+            ..self
+        }
     }
 
     /// With what went wrong, and the address to correct.
@@ -308,7 +318,7 @@ fn size(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS[unit])
 }
 
-fn moment(at: OffsetDateTime) -> String {
+pub(crate) fn moment(at: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
     at.format(&format).unwrap_or_default()
 }

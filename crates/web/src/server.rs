@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::app::{State, app};
 use crate::keys::Keys;
+use crate::limits::Limits;
 
 /// Idle connections are kept longer than the 90 s for which the router keeps
 /// them: were we the first to close, a request could meet the closing socket.
@@ -80,6 +81,7 @@ pub fn serve(
         ingest,
         hub: hub.clone(),
         waits: Waits::default(),
+        limits: Limits::new(settings.server.requests_per_second),
         settings,
         keys,
         leaving: left,

@@ -14,7 +14,9 @@ use actix_web::{Error, HttpRequest, HttpResponse};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::app::State;
 use crate::caller::Anybody;
+use crate::client;
 use crate::error::ApiError;
 use crate::pages;
 use crate::routes::files;
@@ -24,6 +26,10 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Request ids that are taken over from a router in front of us: long enough to
 /// be unique, short enough for a log line.
 const REQUEST_ID_CHARACTERS: std::ops::RangeInclusive<usize> = 20..=200;
+
+/// Sent where the router has ended TLS, and only there: a year, which is what lists of
+/// such sites ask for (RFC 6797 section 6.1).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 /// Sent with every answer (OWASP secure headers). Scripts, styles and connections
 /// come from here and nowhere else, and no page of ours is framed.
@@ -82,7 +88,10 @@ pub(crate) async fn answer(
     let id = request_id(request.headers());
     let mut request = request;
     files::override_method(&mut request);
-    let response = next.call(request).await?;
+    let response = match admitted(request.request()) {
+        Ok(()) => next.call(request).await?,
+        Err(refusal) => request.error_response(refusal),
+    };
     let failed = needs_body(response.response());
     let response = if failed {
         explain(response, &id).await
@@ -90,6 +99,11 @@ pub(crate) async fn answer(
         response
     };
     Ok(finish(files::close_unread(response), &id, began))
+}
+
+/// Whether the request is looked at at all.
+fn admitted(request: &HttpRequest) -> Result<(), ApiError> {
+    client::admit(request, State::of(request)?)
 }
 
 /// The router's id if there is a well-formed one, so that its log lines and ours
@@ -129,7 +143,15 @@ async fn explain<B: MessageBody + 'static>(
     let mut answer = if status.is_redirection() {
         HttpResponse::new(status)
     } else if wants_page(&request) {
-        let viewer = Anybody::for_page(&request).await;
+        // Whoever is turned away at the door costs no question to the database.
+        let turned_away = [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::MISDIRECTED_REQUEST,
+        ];
+        let viewer = match turned_away.contains(&status) {
+            true => None,
+            false => Anybody::for_page(&request).await,
+        };
         pages::error(status, &told.detail, id, viewer)
     } else {
         problem(&request, status, told, id)
@@ -232,6 +254,9 @@ fn finish<B>(mut response: ServiceResponse<B>, id: &str, began: Instant) -> Serv
     let (request, headers) = (response.request().clone(), response.headers_mut());
     if files::is_below(request.path()) {
         files::add_headers(&request, headers);
+    }
+    if State::of(&request).is_ok_and(|state| client::is_secure(&request, &state.settings.server)) {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
     }
     let route = request.match_pattern().unwrap_or_else(|| "none".to_owned());
     // Health checks come every few seconds and are worth a line only when they fail.

@@ -39,6 +39,12 @@ pub enum Host {
 }
 
 impl Host {
+    /// Whether every request comes through a router of the platform's, which puts the
+    /// address it sees behind whatever the client says in `X-Forwarded-For`.
+    pub(crate) const fn has_router(self) -> bool {
+        !matches!(self, Self::Kubernetes | Self::Own)
+    }
+
     /// Whether whoever runs here is deployed. Pods are also where people develop and
     /// tests run.
     pub const fn is_for_deployment_only(self) -> bool {

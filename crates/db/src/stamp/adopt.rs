@@ -6,10 +6,12 @@
 use diesel::prelude::*;
 use diesel::result::Error;
 use slipway_config::{ApprovedDatabase, Found};
+use slipway_core::EventKind;
 
 use super::{look_in_txn, write_in_txn};
 use crate::connect::{ConnectError, connect};
-use crate::migrate;
+use crate::security_events::record_in_txn;
+use crate::{NewEvent, migrate};
 
 /// What an adoption has taken out, and what it left: numbers of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,9 +64,30 @@ pub fn adopt(approved: &ApprovedDatabase, agreed: &Found) -> Result<Scrubbed, Ad
             migrate::make_place_for_stamp(connection).map_err(AdoptError::NoPlace)?;
         }
         let scrubbed = scrub(connection)?;
+        if migrate::table_exists(connection, "security_events")? {
+            record_in_txn(connection, adoption(&scrubbed))?;
+        }
         write_in_txn(connection, approved, "adopted")?;
         Ok(scrubbed)
     })
+}
+
+fn adoption(scrubbed: &Scrubbed) -> NewEvent {
+    let Scrubbed {
+        sessions,
+        links,
+        tokens,
+        ..
+    } = scrubbed;
+    NewEvent {
+        kind: EventKind::DatabaseAdopted,
+        actor: Some("the command line".to_owned()),
+        subject: None,
+        network: None,
+        detail: Some(format!(
+            "{sessions} sessions, {links} links and {tokens} tokens deleted"
+        )),
+    }
 }
 
 fn scrub(connection: &mut PgConnection) -> QueryResult<Scrubbed> {

@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use slipway_core::{
-    AccountId, ByteCount, JobState, Progress, Role, Sha256Digest, StoreKind, Topic, UploadId,
-    UploadState,
+    AccountId, ByteCount, EventKind, JobState, Network, Progress, Role, Sha256Digest, StoreKind,
+    Topic, UploadId, UploadState,
 };
 
 use crate::testing::TestDatabase;
 use crate::{
-    Advance, Advanced, Bid, Changes, Chunk, Claim, Claimed, Created, Db, Heard, Job, JobChange,
-    Listener, NewAccount, NewUpload, Quota, Reported, SessionLimits, Settlement, Taken, TopicState,
-    Twin,
+    AccountChange, Advance, Advanced, Attempt, AttemptLimits, Bid, Changes, Chunk, Claim, Claimed,
+    Created, Db, Heard, Job, JobChange, Listener, NewAccount, NewEvent, NewLink, NewSession,
+    NewUpload, Quota, Reported, SessionLimits, Settlement, Taken, TopicState, Twin,
 };
 
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -37,6 +37,17 @@ const PLENTY: Quota = Quota {
     open_max: 1000,
 };
 
+/// What a change is recorded as, where a test has nothing to say about that.
+fn event() -> NewEvent {
+    NewEvent {
+        kind: EventKind::AccountAdded,
+        actor: None,
+        subject: None,
+        network: None,
+        detail: None,
+    }
+}
+
 async fn bench() -> Bench {
     let database = TestDatabase::create().unwrap();
     let db = database.open().unwrap();
@@ -47,7 +58,7 @@ async fn bench() -> Bench {
         role: Role::Member,
         password_hash: None,
     };
-    db.account_add(new).await.unwrap().unwrap();
+    db.account_add(new, event()).await.unwrap().unwrap();
     Bench {
         database,
         db,

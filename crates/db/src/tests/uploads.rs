@@ -131,8 +131,8 @@ async fn a_removed_upload_is_superseded_swept_and_at_last_forgotten() {
     let claim = bench.claim(id, 0).await;
     let claim = bench.advance(claim, b"abc", false).await;
 
-    assert!(bench.db.upload_remove(id).await.unwrap());
-    assert!(!bench.db.upload_remove(id).await.unwrap());
+    assert!(bench.db.upload_remove(id, None).await.unwrap());
+    assert!(!bench.db.upload_remove(id, None).await.unwrap());
     let late = bench
         .db
         .upload_advance(claim.clone(), step(&claim, b"def", true))
@@ -229,7 +229,7 @@ async fn only_removed_and_expired_uploads_are_offered_for_sweeping() {
     };
     assert_eq!(unswept().await, []);
 
-    bench.db.upload_remove(removed).await.unwrap();
+    bench.db.upload_remove(removed, None).await.unwrap();
     bench.database.execute(&format!("UPDATE uploads SET created_at = created_at - interval '1 year', expires_at = expires_at - interval '1 year' WHERE id <> '{}'", ids[0])).unwrap();
     bench.db.upload_expire().await.unwrap();
 
@@ -250,7 +250,7 @@ async fn an_upload_is_not_forgotten_before_its_store_was_swept() {
         .database
         .execute("UPDATE uploads SET store = 'disk'")
         .unwrap();
-    bench.db.upload_remove(id).await.unwrap();
+    bench.db.upload_remove(id, None).await.unwrap();
     let tomorrow = time::OffsetDateTime::now_utc() + time::Duration::DAY;
 
     assert_eq!(bench.db.upload_forget(tomorrow).await.unwrap(), 0);
@@ -298,7 +298,7 @@ async fn what_is_removed_expired_or_complete_makes_room() {
         panic!("there is room for two");
     };
 
-    bench.db.upload_remove(first).await.unwrap();
+    bench.db.upload_remove(first, None).await.unwrap();
     bench.make_old(second.id);
     assert_eq!(bench.db.upload_expire().await.unwrap(), 1);
     let usage = bench.db.upload_usage(bench.owner).await.unwrap();
@@ -337,7 +337,7 @@ async fn a_sweep_ends_and_does_not_look_at_what_it_has_swept() {
     let kept = bench.stored_file().await;
     for _ in 0..20 {
         let id = bench.stored_file().await;
-        bench.db.upload_remove(id).await.unwrap();
+        bench.db.upload_remove(id, None).await.unwrap();
     }
 
     let mut rounds = 0;
@@ -373,6 +373,6 @@ async fn the_oldest_stored_file_of_the_same_content_is_found_and_only_where_it_m
     assert_eq!(id_of(twin_of(third, Some(AccountId::new())).await), None);
     assert_eq!(id_of(twin_of(unfinished, None).await), None);
 
-    bench.db.upload_remove(oldest).await.unwrap();
+    bench.db.upload_remove(oldest, None).await.unwrap();
     assert_eq!(id_of(twin_of(third, None).await), Some(second));
 }

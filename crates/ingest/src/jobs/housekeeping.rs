@@ -19,6 +19,9 @@ const SWEEPS_A_ROUND: usize = 50;
 /// How long a removed upload answers "gone" before it is unknown.
 const REMEMBER_REMOVED: time::Duration = time::Duration::days(30);
 
+/// How long the audit trail goes back.
+const REMEMBER_EVENTS: time::Duration = time::Duration::days(365);
+
 /// Rounds until one that also looks at what changes slowly: about an hour.
 const ROUNDS_BETWEEN_SLOW: u32 = 720;
 
@@ -65,6 +68,11 @@ async fn tidy_up(ingest: &Ingest, slow: bool) -> anyhow::Result<()> {
     }
     if slow {
         ingest.db.session_sweep(ingest.session_limits()).await?;
+        ingest.db.sign_in_attempt_sweep().await?;
+        ingest
+            .db
+            .security_event_forget(OffsetDateTime::now_utc() - REMEMBER_EVENTS)
+            .await?;
         ingest
             .db
             .upload_forget(OffsetDateTime::now_utc() - REMEMBER_REMOVED)

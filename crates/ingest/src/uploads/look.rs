@@ -4,12 +4,13 @@
 
 use anyhow::Context;
 use slipway_core::{
-    AccountId, Action, ByteCount, JobId, Sha256Digest, Topic, UploadId, UploadState,
+    AccountId, Action, ByteCount, EventKind, JobId, Network, Sha256Digest, Topic, UploadId,
+    UploadState,
 };
-use slipway_db::{Job, Taken, Twin, Upload};
+use slipway_db::{Job, NewEvent, Taken, Twin, Upload};
 use time::OffsetDateTime;
 
-use crate::{Caller, Denied, Ingest};
+use crate::{By, Caller, Denied, Ingest};
 
 /// Entries of one page of a list.
 const PAGE_ENTRIES: u16 = 50;
@@ -139,25 +140,18 @@ impl Ingest {
         }
     }
 
-    /// Removes the upload of a key, finished or not.
+    /// Removes the upload of a key, finished or not. The trail tells of it if somebody
+    /// asked for it.
     ///
     /// # Errors
     /// When there is no such upload, it is gone, or on a fault.
-    pub async fn remove_by_key(&self, id: UploadId) -> Result<(), ReadError> {
+    pub async fn remove_by_key(&self, id: UploadId, by: Option<By>) -> Result<(), ReadError> {
         let upload = self.db.upload_get(id).await.context("finding the upload")?;
         let upload = upload.ok_or(ReadError::Missing)?;
-        if is_gone(&upload)
-            || !self
-                .db
-                .upload_remove(id)
-                .await
-                .context("removing the upload")?
-        {
+        let event = by.map(|by| removal(&by, &upload));
+        if is_gone(&upload) || !self.take_away(id, event).await? {
             return Err(ReadError::Gone);
         }
-        // A removed upload is never claimed again.
-        self.holders.supersede(id, i64::MAX);
-        tracing::info!(upload = %id, "upload {id} removed");
         Ok(())
     }
 
@@ -165,20 +159,30 @@ impl Ingest {
     ///
     /// # Errors
     /// When it is not there for the caller, or on a fault.
-    pub async fn remove(&self, caller: &Caller, id: UploadId) -> Result<(), ReadError> {
+    pub async fn remove(
+        &self,
+        caller: &Caller,
+        network: Network,
+        id: UploadId,
+    ) -> Result<(), ReadError> {
         caller.may(Action::UploadRemove)?;
-        self.visible(caller, id).await?;
-        if !self
-            .db
-            .upload_remove(id)
-            .await
-            .context("removing the upload")?
-        {
+        let upload = self.visible(caller, id).await?;
+        let event = removal(&By::Caller(caller.clone(), network), &upload);
+        if !self.take_away(id, Some(event)).await? {
             return Err(ReadError::Missing);
         }
-        self.holders.supersede(id, i64::MAX);
-        tracing::info!(upload = %id, "upload {id} removed");
         Ok(())
+    }
+
+    async fn take_away(&self, id: UploadId, event: Option<NewEvent>) -> anyhow::Result<bool> {
+        let removed = self.db.upload_remove(id, event).await;
+        let removed = removed.context("removing the upload")?;
+        if removed {
+            // A removed upload is never claimed again.
+            self.holders.supersede(id, i64::MAX);
+            tracing::info!(upload = %id, "upload {id} removed");
+        }
+        Ok(removed)
     }
 
     /// One upload and its jobs.
@@ -312,6 +316,14 @@ impl Ingest {
     pub(super) async fn visible(&self, caller: &Caller, id: UploadId) -> Result<Upload, ReadError> {
         let upload = self.db.upload_get(id).await.context("finding the upload")?;
         caller.sees(upload).ok_or(ReadError::Missing)
+    }
+}
+
+fn removal(by: &By, upload: &Upload) -> NewEvent {
+    let event = by.event(EventKind::UploadRemoved, upload.id.to_string());
+    NewEvent {
+        detail: Some(upload.name.clone()),
+        ..event
     }
 }
 

@@ -1,18 +1,20 @@
 //! The pages, and the forms on them that work without a script.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use secrecy::SecretString;
 use serde::Deserialize;
 use slipway_ingest::{Listed, SignInError, Token};
 
-use super::id;
-use super::session::end_session;
+use super::session::{end_session, renew};
+use super::{id, see_other};
 use crate::app::State;
 use crate::caller::{Anybody, Person};
+use crate::client::browser;
 use crate::cookie;
 use crate::error::ApiError;
 use crate::pages::{SignInPage, UploadPage, UploadsPage, page, sentence};
+use crate::posted::Form;
 use crate::same_origin::is_proven;
 
 /// `GET /`
@@ -53,6 +55,7 @@ pub(crate) struct SignInQuery {
 /// `GET /sign-in`: a form, or, behind a one-time link, a button. The link is not
 /// used up by looking: chat programs and scanners look at links too.
 pub(crate) async fn sign_in(
+    state: web::Data<State>,
     Anybody(caller): Anybody,
     query: web::Query<SignInQuery>,
 ) -> Result<HttpResponse, ApiError> {
@@ -61,7 +64,11 @@ pub(crate) async fn sign_in(
     if caller.is_some() && link.is_none() {
         return Ok(see_other(&next));
     }
-    page(StatusCode::OK, &SignInPage::new(next).with_link(link))
+    let seen = match &link {
+        Some(link) => state.ingest.link(&Token::shown(link)).await?,
+        None => None,
+    };
+    page(StatusCode::OK, &SignInPage::new(next).with_link(link, seen))
 }
 
 /// The form of the sign-in page.
@@ -78,7 +85,7 @@ pub(crate) struct SignInForm {
 pub(crate) async fn sign_in_form(
     request: HttpRequest,
     state: web::Data<State>,
-    form: web::Form<SignInForm>,
+    Form(form): Form<SignInForm>,
 ) -> Result<HttpResponse, ApiError> {
     // Or another site could sign somebody in as somebody else.
     if !is_proven(&request) {
@@ -89,19 +96,23 @@ pub(crate) async fn sign_in_form(
         password,
         link,
         next,
-    } = form.into_inner();
+    } = form;
     let next = local(next);
-    let signed_in = match link {
-        Some(link) => state.ingest.sign_in_by_link(&Token::shown(&link)).await,
+    let browser = browser(&request, &state);
+    let signed_in = match &link {
+        Some(link) => {
+            let link = Token::shown(link);
+            state.ingest.sign_in_by_link(&link, password, browser).await
+        }
         None => {
-            state
-                .ingest
-                .sign_in(&email, password.unwrap_or_default())
-                .await
+            state.limits.admit_password(browser.network)?;
+            let password = password.unwrap_or_default();
+            state.ingest.sign_in(&email, password, browser).await
         }
     };
     match signed_in {
         Ok(token) => {
+            renew(&request, &state).await?;
             let mut response = see_other(&next);
             let cookie = cookie::signed_in(&token, &state.settings.sessions);
             response.add_cookie(&cookie).map_err(anyhow::Error::from)?;
@@ -111,7 +122,15 @@ pub(crate) async fn sign_in_form(
         Err(refusal) => {
             let problem = sentence(&refusal.to_string());
             let again = SignInPage::new(next).with_problem(problem, email);
-            page(StatusCode::UNAUTHORIZED, &again)
+            // A password that will not do has not used the link up.
+            let again = match (&refusal, link) {
+                (SignInError::Password(_), Some(link)) => {
+                    let seen = state.ingest.link(&Token::shown(&link)).await?;
+                    again.with_link(Some(link), seen)
+                }
+                _ => again,
+            };
+            page(ApiError::from(refusal).status, &again)
         }
     }
 }
@@ -126,12 +145,6 @@ pub(crate) async fn sign_out_form(
     let cookie = cookie::signed_out(&state.settings.sessions);
     response.add_cookie(&cookie).map_err(anyhow::Error::from)?;
     Ok(response)
-}
-
-fn see_other(to: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, to))
-        .finish()
 }
 
 /// A path of ours to go on to; anything that could lead elsewhere is the start page.

@@ -5,8 +5,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::app::State;
+use crate::client::browser;
 use crate::cookie;
 use crate::error::ApiError;
+use crate::posted::Json;
 use crate::same_origin::is_proven;
 
 /// What signs somebody in.
@@ -18,12 +20,15 @@ pub(crate) struct SignIn {
 
 /// `POST /api/v1/session`
 pub(crate) async fn sign_in(
+    request: HttpRequest,
     state: web::Data<State>,
-    body: web::Json<SignIn>,
+    Json(SignIn { email, password }): Json<SignIn>,
 ) -> Result<HttpResponse, ApiError> {
     // JSON cannot be sent across sites without the browser asking us first.
-    let SignIn { email, password } = body.into_inner();
-    let token = state.ingest.sign_in(&email, password).await?;
+    let browser = browser(&request, &state);
+    state.limits.admit_password(browser.network)?;
+    let token = state.ingest.sign_in(&email, password, browser).await?;
+    renew(&request, &state).await?;
     let cookie = cookie::signed_in(&token, &state.settings.sessions);
     Ok(HttpResponse::NoContent().cookie(cookie).finish())
 }
@@ -44,7 +49,17 @@ pub(super) async fn end_session(request: &HttpRequest, state: &State) -> Result<
         if !is_proven(request) {
             return Err(ApiError::cross_site());
         }
-        state.ingest.sign_out(&token).await?;
+        let browser = browser(request, state);
+        state.ingest.sign_out(&token, browser).await?;
+    }
+    Ok(())
+}
+
+/// Ends what a browser was signed in by before it signed in anew, so that a session
+/// somebody else may know is of no use.
+pub(super) async fn renew(request: &HttpRequest, state: &State) -> Result<(), ApiError> {
+    if is_proven(request) {
+        end_session(request, state).await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use slipway_ingest::Listed;
 use super::id;
 use crate::app::State;
 use crate::caller::Proven;
+use crate::client::network;
 use crate::download;
 use crate::error::ApiError;
 use crate::wire::{UploadJson, UploadList};
@@ -67,11 +68,14 @@ pub(crate) async fn one(
 
 /// `DELETE /api/v1/uploads/{id}`
 pub(crate) async fn remove(
+    request: HttpRequest,
     state: web::Data<State>,
     Proven(caller): Proven,
     upload: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    state.ingest.remove(&caller, id(&upload)?).await?;
+    let network = network(&request, &state.settings.server);
+    let id = id(&upload)?;
+    state.ingest.remove(&caller, network, id).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

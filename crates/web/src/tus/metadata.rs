@@ -63,16 +63,8 @@ impl Metadata {
 /// A hash as 64 hexadecimal digits, which is how tools print it.
 fn sha256(value: &[u8]) -> Result<Sha256Digest, ApiError> {
     let invalid = || invalid_metadata("its sha256 is not 64 hexadecimal digits");
-    let nibble = |digit: &u8| {
-        char::from(*digit)
-            .to_digit(16)
-            .and_then(|it| u8::try_from(it).ok())
-    };
-    let nibbles: Option<Vec<u8>> = value.iter().map(nibble).collect();
-    let nibbles = nibbles.filter(|nibbles| nibbles.len() == 64);
-    let nibbles = nibbles.ok_or_else(invalid)?;
-    let bytes: Vec<u8> = nibbles.chunks(2).map(|two| two[0] << 4 | two[1]).collect();
-    bytes.as_slice().try_into().or(Err(invalid()))
+    let text = str::from_utf8(value).or(Err(invalid()))?;
+    text.parse().or(Err(invalid()))
 }
 
 fn invalid_metadata(reason: &str) -> ApiError {

@@ -23,10 +23,11 @@ use actix_web::{
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use slipway_core::{ByteCount, UploadId, UploadState};
-use slipway_ingest::{AppendError, Continuation, Landed, until};
+use slipway_ingest::{AppendError, By, Continuation, Landed, until};
 
 use crate::app::State;
 use crate::caller::Proven;
+use crate::client::network;
 use crate::cors;
 use crate::error::ApiError;
 use crate::ietf::{Dialect, PARTIAL_TYPE, UPLOAD_LIMIT, limit};
@@ -146,7 +147,9 @@ pub(crate) async fn remove(
     if dialect.is_none() {
         crate::tus::require_version(request.headers())?;
     }
-    state.ingest.remove_by_key(opened(&state, &key)?).await?;
+    let by = By::KeyHolder(network(&request, &state.settings.server));
+    let id = opened(&state, &key)?;
+    state.ingest.remove_by_key(id, Some(by)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -210,7 +213,7 @@ struct Kept {
 }
 
 /// The pieces of a body that [`close_unread`] can still find.
-fn kept(
+pub(crate) fn kept(
     request: &HttpRequest,
     body: web::Payload,
 ) -> impl Stream<Item = Result<Bytes, PayloadError>> + use<> {
@@ -218,6 +221,11 @@ fn kept(
     let _body = Rc::clone(&body);
     request.extensions_mut().insert(Kept { _body });
     stream::poll_fn(move |context| Pin::new(&mut *body.borrow_mut()).poll_next(context))
+}
+
+/// Lets go of a body that was read to its end.
+pub(crate) fn let_go(request: &HttpRequest) {
+    request.extensions_mut().remove::<Kept>();
 }
 
 /// The body of a refusal, and the body that was refused.

@@ -127,7 +127,7 @@ async fn take_in<E>(
         Err(error @ AppendError::WrongFile { .. }) => return Err(error.into()),
         Err(error) => error,
     };
-    if let Err(fault) = state.ingest.remove_by_key(upload.id).await {
+    if let Err(fault) = state.ingest.remove_by_key(upload.id, None).await {
         // It expires in time.
         tracing::warn!(upload = %upload.id, %fault, "upload {} was cut and stays", upload.id);
     }
