@@ -186,3 +186,29 @@ fn the_configuration_is_explained_without_a_database_and_whatever_is_wrong() -> 
     }
     Ok(())
 }
+
+#[test]
+fn production_does_not_start_with_a_secret_that_is_missing_short_or_known() -> Result<()> {
+    for (secret, told) in [
+        (None, "SESSION_SECRET is not set"),
+        (Some("too-short"), "SESSION_SECRET has 9 characters"),
+        (
+            Some("change-me-change-me-change-me-change-me"),
+            "SESSION_SECRET looks like one out of an example",
+        ),
+    ] {
+        let mut environment = vec![
+            ("SLIPWAY_ENV", "production"),
+            ("DATABASE_URL", "postgres://u@db.example.com/d"),
+        ];
+        environment.extend(secret.map(|secret| ("SESSION_SECRET", secret)));
+
+        let refused = output_of(&["serve"], &environment)?;
+
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(told), "{said}");
+        assert!(secret.is_none_or(|secret| !said.contains(secret)), "{said}");
+    }
+    Ok(())
+}

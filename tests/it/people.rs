@@ -317,3 +317,46 @@ async fn a_removal_is_in_the_trail_with_who_and_what() -> Result<()> {
     assert!(trail.contains(&one) && trail.contains(&other), "{trail}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_rotated_secret_signs_nobody_out_and_stops_no_upload() -> Result<()> {
+    let mut site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let cookie = cookie(&site, &who.email).await?;
+    let upload = slipway_tests::Tus::create(&site.url(), &who, 10, "").await?;
+    assert_eq!(sent(&upload, 0, "first").await?, StatusCode::NO_CONTENT);
+
+    site.kill()?;
+    site.set("SESSION_SECRET", "a3bf4f1b2b0b822cd15d6c15b0f00a08");
+    site.set("SESSION_SECRET_PREVIOUS", slipway_tests::SESSION_SECRET);
+    site.run()?;
+    let page = Browser::new(&site, &cookie)?.get("/account").await?;
+    assert_eq!(page.status(), StatusCode::OK, "nobody is signed out");
+    assert_eq!(sent(&upload, 5, "later").await?, StatusCode::NO_CONTENT);
+    let newer = slipway_tests::Tus::create(&site.url(), &who, 5, "").await?;
+
+    site.kill()?;
+    site.set(
+        "SESSION_SECRET_PREVIOUS",
+        "0fe3ad6e8b61c1c2f4fe2d3d4c5b6a79",
+    );
+    site.run()?;
+    assert_eq!(sent(&upload, 10, "").await?, StatusCode::NOT_FOUND);
+    assert_eq!(sent(&newer, 0, "newer").await?, StatusCode::NO_CONTENT);
+    let page = Browser::new(&site, &cookie)?.get("/account").await?;
+    assert_eq!(page.status(), StatusCode::OK, "nor when it is forgotten");
+    Ok(())
+}
+
+async fn sent(
+    upload: &slipway_tests::Tus,
+    offset: usize,
+    bytes: &'static str,
+) -> Result<StatusCode> {
+    let request = upload
+        .request(reqwest::Method::PATCH)
+        .header("Upload-Offset", offset)
+        .header(CONTENT_TYPE, slipway_tests::CHUNK_TYPE)
+        .body(bytes);
+    Ok(request.send().await?.status())
+}

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a process says when it listens.
 const LISTENING: &str = "listening on http://";
 
-/// Anything that is long enough; the tests have nothing to hide.
-pub const SESSION_SECRET: &str = "a-secret-for-tests-and-nothing-else";
+/// Anything that could be random; the tests have nothing to hide.
+pub const SESSION_SECRET: &str = "5f70bf18a086007016e948b04aed3b82";
 
 /// An address and everything that is needed to serve it, running or not.
 pub struct Site {

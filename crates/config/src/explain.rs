@@ -98,7 +98,7 @@ fn given(given: &Given) -> (Shown, Origin) {
 
 fn secrets(environ: &Environ) -> impl Iterator<Item = Setting> {
     // A fingerprint under a short key would help to guess the key.
-    let secret = session_secret(environ).ok();
+    let secret = session_secret(environ, false).ok();
     let fingerprints = secret.as_ref().map(Fingerprints::new);
     set_in(environ).map(move |(name, secret)| {
         let shown = Shown::Redacted {

@@ -3,6 +3,8 @@
 //! It never lets a secret into the layers, and shows of one its length and, if it
 //! can be keyed, a fingerprint.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
@@ -35,24 +37,73 @@ pub(crate) fn set_in(environ: &Environ) -> impl Iterator<Item = (&'static str, &
 /// that still leaves 128 bits.
 const SESSION_SECRET_CHARACTERS_MIN: usize = 32;
 
+/// Words that stand in secrets of examples, and in no random one.
+const GIVEAWAYS: [&str; 6] = [
+    "secret", "password", "change", "default", "example", "00000000",
+];
+
+/// Different characters that 32 random hexadecimal digits have, but for one draw in a
+/// million.
+const DIFFERENT_CHARACTERS_MIN: usize = 8;
+
+/// The variable of the key of all signatures, and of the one that was it before.
+const SESSION_SECRET: &str = "SESSION_SECRET";
+const SESSION_SECRET_PREVIOUS: &str = "SESSION_SECRET_PREVIOUS";
+
 /// The key of all signatures.
 ///
 /// # Errors
-/// It is missing or too short to be one.
-pub(crate) fn session_secret(environ: &Environ) -> Result<SecretString, Fault> {
-    match environ.get("SESSION_SECRET") {
-        Some(secret) if secret.chars().count() >= SESSION_SECRET_CHARACTERS_MIN => {
-            Ok(SecretString::from(secret))
-        }
-        Some(secret) => Err(Fault(format!(
-            "SESSION_SECRET has {} characters and needs at least {SESSION_SECRET_CHARACTERS_MIN} random ones; \
-             `openssl rand -hex 32` makes a good one",
-            secret.chars().count()
-        ))),
+/// It is missing or too short to be one, or, where others depend on it, a guess away.
+pub(crate) fn session_secret(environ: &Environ, deployed: bool) -> Result<SecretString, Fault> {
+    match environ.get(SESSION_SECRET) {
+        Some(secret) => sound(SESSION_SECRET, secret, deployed),
         None => Err(Fault(
             "SESSION_SECRET is not set; `openssl rand -hex 32` makes a good one".to_owned(),
         )),
     }
+}
+
+/// The key before the last rotation, if it is still to be accepted.
+///
+/// # Errors
+/// As for the key itself; and it is the same.
+pub(crate) fn session_secret_previous(
+    environ: &Environ,
+    deployed: bool,
+) -> Result<Option<SecretString>, Fault> {
+    let Some(previous) = environ.get(SESSION_SECRET_PREVIOUS) else {
+        return Ok(None);
+    };
+    if environ.get(SESSION_SECRET) == Some(previous) {
+        return Err(Fault(
+            "SESSION_SECRET_PREVIOUS is the same as SESSION_SECRET; to rotate, move the old one there and \
+             make a new SESSION_SECRET"
+                .to_owned(),
+        ));
+    }
+    sound(SESSION_SECRET_PREVIOUS, previous, deployed).map(Some)
+}
+
+fn sound(name: &str, secret: &str, deployed: bool) -> Result<SecretString, Fault> {
+    let characters = secret.chars().count();
+    if characters < SESSION_SECRET_CHARACTERS_MIN {
+        return Err(Fault(format!(
+            "{name} has {characters} characters and needs at least {SESSION_SECRET_CHARACTERS_MIN} random ones; \
+             `openssl rand -hex 32` makes a good one"
+        )));
+    }
+    if deployed && is_guessable(secret) {
+        return Err(Fault(format!(
+            "{name} looks like one out of an example, or typed by hand; `openssl rand -hex 32` makes a good one"
+        )));
+    }
+    Ok(SecretString::from(secret))
+}
+
+fn is_guessable(secret: &str) -> bool {
+    let lower = secret.to_lowercase();
+    let different: BTreeSet<char> = lower.chars().collect();
+    different.len() < DIFFERENT_CHARACTERS_MIN || GIVEAWAYS.iter().any(|word| lower.contains(word))
 }
 
 /// Says what the derived key is for, so that no signature of another kind is one
@@ -99,6 +150,43 @@ fn hexadecimal(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_out_of_an_example_is_none_where_others_depend_on_it() {
+        let taken = |secret: &str, deployed: bool| {
+            let environ = Environ::from([("SESSION_SECRET", secret)]);
+            session_secret(&environ, deployed).is_ok()
+        };
+        let random = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+        assert!(taken(random, true) && taken(random, false));
+        for secret in [
+            "a-secret-for-tests-and-nothing-else",
+            "CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME",
+            "abababababababababababababababababab",
+            "0000000000000000000000000000000f12345678",
+        ] {
+            assert!(!taken(secret, true), "{secret}");
+            assert!(taken(secret, false), "{secret}");
+        }
+        assert!(!taken("9f86d081884c7d659a2feaa0c55ad01", false), "31");
+    }
+
+    #[test]
+    fn a_rotation_moves_the_old_secret_and_makes_a_new_one() {
+        let previous = |old: &str, new: &str| {
+            let environ =
+                Environ::from([("SESSION_SECRET", new), ("SESSION_SECRET_PREVIOUS", old)]);
+            session_secret_previous(&environ, true)
+        };
+        let (one, two) = (
+            "9f86d081884c7d659a2feaa0c55ad015",
+            "a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        );
+
+        assert!(previous(one, two).is_ok_and(|previous| previous.is_some()));
+        assert!(previous(one, one).is_err() && previous("short", two).is_err());
+    }
 
     #[test]
     fn fingerprints_compare_secrets_only_under_the_same_key() {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::layers::Layers;
 use crate::s3::S3Settings;
-use crate::secrets::session_secret;
+use crate::secrets::{session_secret, session_secret_previous};
 use crate::{Environ, Environment, Platform, Refusal, Sighting, TlsMode, environment};
 
 /// All that can be set about a process, checked.
@@ -37,6 +37,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// Key of all signatures; see `SESSION_SECRET`.
     pub session_secret: SecretString,
+    /// The key before that, if what it has signed is still to be accepted.
+    pub session_secret_previous: Option<SecretString>,
     /// The bucket of the S3 store, if there is one.
     pub s3: Option<S3Settings>,
 }
@@ -301,10 +303,11 @@ impl Settings {
     pub(crate) fn from_layers(environ: &Environ, layers: &Layers) -> Result<Self, Faults> {
         let environment = environment(environ).map_err(|refusal| undeclared(&refusal));
         let app_id = app_id(environ);
-        let secret = session_secret(environ);
         let deployed = environment
             .as_ref()
             .is_ok_and(|environment| environment.is_deployed());
+        let secret = session_secret(environ, deployed);
+        let previous = session_secret_previous(environ, deployed);
         let s3 = S3Settings::of(environ, deployed);
         // What is unusable is no part of it, so that there is always something
         // to look at: the faults of single values hide none of the whole.
@@ -313,6 +316,7 @@ impl Settings {
         let mut faults = Vec::new();
         faults.extend(environment.as_ref().err().cloned());
         faults.extend(secret.as_ref().err().cloned());
+        faults.extend(previous.as_ref().err().cloned());
         faults.extend(app_id.err());
         faults.extend(s3.as_ref().err().cloned());
         faults.extend(layers.faults.iter().cloned());
@@ -326,8 +330,10 @@ impl Settings {
                 ));
             }
         }
-        match (environment, secret, s3, layered) {
-            (Ok(environment), Ok(secret), Ok(s3), Ok(layered)) if faults.is_empty() => {
+        match (environment, secret, previous, s3, layered) {
+            (Ok(environment), Ok(secret), Ok(session_secret_previous), Ok(s3), Ok(layered))
+                if faults.is_empty() =>
+            {
                 let settings = layered.into_settings(environment, secret);
                 let settings = settings.map_err(|fault| Faults(vec![fault]))?;
                 let router = settings.server.router.on(Sighting::of(environ).platform);
@@ -338,6 +344,7 @@ impl Settings {
                 Ok(Self {
                     s3,
                     server,
+                    session_secret_previous,
                     ..settings
                 })
             }
@@ -471,6 +478,7 @@ impl Layered {
             },
             log: self.log,
             session_secret,
+            session_secret_previous: None,
             s3: None,
         })
     }

@@ -20,23 +20,29 @@ const SIGNATURE_BYTES: usize = 16;
 /// (RFC 5869 section 3.2).
 const PURPOSE: &[u8] = b"slipway upload key v1";
 
-/// Signs and checks upload keys.
+/// Signs upload keys, and checks them. After a rotation of the secret, keys that the
+/// previous one signed are good as long as it is given: no upload stops for it.
 #[derive(Clone)]
-pub(crate) struct Keys([u8; 32]);
+pub(crate) struct Keys {
+    current: Key,
+    previous: Option<Key>,
+}
+
+#[derive(Clone, Copy)]
+struct Key([u8; 32]);
 
 impl Keys {
-    pub(crate) fn new(secret: &SecretString) -> Self {
-        let mut key = [0; 32];
-        let derivation = Hkdf::<Sha256>::new(None, secret.expose_secret().as_bytes());
-        // Only a length beyond 255 blocks can fail; this is one block.
-        let derived = derivation.expand(PURPOSE, &mut key);
-        debug_assert!(derived.is_ok());
-        Self(key)
+    pub(crate) fn new(secret: &SecretString, previous: Option<&SecretString>) -> Self {
+        Self {
+            current: Key::derived(secret),
+            previous: previous.map(Key::derived),
+        }
     }
 
     /// The key of an upload: its id, a full stop, the signature.
     pub(crate) fn of(&self, id: UploadId) -> String {
-        format!("{id}.{}", URL_SAFE_NO_PAD.encode(self.signature(id)))
+        let signature = self.current.signature(id);
+        format!("{id}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// The upload that a key is for; `None` for anything we have not signed.
@@ -44,7 +50,20 @@ impl Keys {
         let (id, signature) = key.split_once('.')?;
         let id = id.parse().ok()?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        bool::from(self.signature(id).ct_eq(&signature)).then_some(id)
+        let mut keys = [Some(self.current), self.previous].into_iter().flatten();
+        keys.any(|key| key.signature(id).ct_eq(&signature).into())
+            .then_some(id)
+    }
+}
+
+impl Key {
+    fn derived(secret: &SecretString) -> Self {
+        let mut key = [0; 32];
+        let derivation = Hkdf::<Sha256>::new(None, secret.expose_secret().as_bytes());
+        // Only a length beyond 255 blocks can fail; this is one block.
+        let derived = derivation.expand(PURPOSE, &mut key);
+        debug_assert!(derived.is_ok());
+        Self(key)
     }
 
     fn signature(&self, id: UploadId) -> [u8; SIGNATURE_BYTES] {
@@ -63,7 +82,20 @@ mod tests {
     use super::*;
 
     fn keys(secret: &str) -> Keys {
-        Keys::new(&SecretString::from(secret))
+        Keys::new(&SecretString::from(secret), None)
+    }
+
+    #[test]
+    fn what_the_previous_secret_signed_is_good_while_it_is_given() {
+        let (old, id) = (keys("one"), UploadId::new());
+        let key = old.of(id);
+        let (new, one) = (SecretString::from("two"), SecretString::from("one"));
+
+        let rotated = Keys::new(&new, Some(&one));
+        assert_eq!(rotated.check(&key), Some(id));
+        assert_eq!(rotated.check(&rotated.of(id)), Some(id));
+        assert_eq!(rotated.of(id), keys("two").of(id), "signed by the new one");
+        assert_eq!(keys("two").check(&key), None);
     }
 
     #[test]

@@ -76,7 +76,10 @@ pub fn serve(
     let address = listener.local_addr()?;
     let (leaving, left) = watch::channel(false);
     let workers = usize::from(settings.server.workers);
-    let keys = Keys::new(&settings.session_secret);
+    let keys = Keys::new(
+        &settings.session_secret,
+        settings.session_secret_previous.as_ref(),
+    );
     let state = State {
         ingest,
         hub: hub.clone(),
