@@ -2,7 +2,7 @@
 //
 // Only puts given words on the page; never decides what to say.
 
-/** @import {LiveStatus} from './live.js' */
+/** @import {LiveStatus} from './live-line.js' */
 
 /** Gap between clearing and filling the live region: readers announce a change, and several at once are one. */
 const ANNOUNCE_GAP_MS = 150;

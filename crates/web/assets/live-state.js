@@ -9,7 +9,7 @@
  *   | {t: 'ack', pos: Record<string, number>}} ClientFrame */
 /** @typedef {{topic: string, data: LiveData | null, reason: string}} Change `data` null: the topic is gone */
 /** @typedef {{topic: string, afterMs: number}} Later a topic to ask for again after a while */
-/** @typedef {{send: ClientFrame[], changes: Change[], later: Later[], hello: any | null, drainMs: number | null}} Outcome */
+/** @typedef {{send: ClientFrame[], changes: Change[], later: Later[]}} Outcome */
 
 /**
  * One topic. `e` is null until a first snapshot; `asked` is true between a `sub` and its answer,
@@ -24,10 +24,11 @@ export const FINAL_STATES = new Set(['stored', 'done', 'refused', 'failed', 'can
 const ASK_AGAIN_MS = 5_000;
 
 export class LiveState {
-  constructor() {
+  /** @param {number} lastId where to count from; nobody else on the same connection counts there */
+  constructor(lastId = 0) {
     /** @type {Map<string, Topic>} */
     this.topics = new Map();
-    this.lastId = 0;
+    this.lastId = lastId;
     /** @type {Map<number, string>} subscriptions not answered yet */
     this.pending = new Map();
   }
@@ -86,7 +87,7 @@ export class LiveState {
    */
   receive(message) {
     /** @type {Outcome} */
-    const out = { send: [], changes: [], later: [], hello: null, drainMs: null };
+    const out = { send: [], changes: [], later: [] };
     for (const frame of Array.isArray(message) ? message : [message]) {
       if (frame !== null && typeof frame === 'object') this.#frame(frame, out);
     }
@@ -99,8 +100,6 @@ export class LiveState {
    */
   #frame(frame, out) {
     switch (frame.t) {
-      case 'hello': out.hello = frame; break;
-      case 'drain': out.drainMs = Number(frame.within_ms) || 0; break;
       case 'snap': this.#snap(frame, out); break;
       case 'up': this.#up(frame, out); break;
       case 'ok': this.#ok(frame); break;
@@ -148,7 +147,8 @@ export class LiveState {
 
   /** @param {{id: number, topic: string, e: string, recovered: boolean}} frame */
   #ok(frame) {
-    this.pending.delete(frame.id);
+    // Another tab's answer says nothing about what this one asked.
+    if (!this.pending.delete(frame.id)) return;
     const known = this.topics.get(frame.topic);
     // Not recovered: a snapshot is on its way, and until then gaps are expected.
     if (known && frame.recovered) known.asked = false;
@@ -174,7 +174,9 @@ export class LiveState {
     const known = this.topics.get(topic);
     if (!known) return;
     known.asked = false;
-    if (frame.retry) out.later.push({ topic, afterMs: frame.after_ms || ASK_AGAIN_MS });
+    // Other tabs follow as much as one connection may; some of it will end.
+    const retry = frame.retry || frame.code === 'too_many_topics';
+    if (retry) out.later.push({ topic, afterMs: frame.after_ms || ASK_AGAIN_MS });
     else this.#gone(topic, String(frame.code ?? 'refused'), out);
   }
 

@@ -12,7 +12,12 @@ export function tellSignedIn() {
   channel.close();
 }
 
-/** @param {() => void} listener */
-export function whenSignedIn(listener) {
-  new BroadcastChannel(CHANNEL).addEventListener('message', listener);
+/**
+ * @param {() => void} listener
+ * @param {AbortSignal} [signal] ends it
+ */
+export function whenSignedIn(listener, signal) {
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.addEventListener('message', listener);
+  signal?.addEventListener('abort', () => channel.close());
 }

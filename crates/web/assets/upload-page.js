@@ -42,7 +42,7 @@ export class UploadPage {
     this.live.start();
   }
 
-  /** @param {import('./live.js').LiveStatus} status */
+  /** @param {import('./live-line.js').LiveStatus} status */
   #liveStatus(status) {
     showLive(status);
     if (status !== 'waiting') return;

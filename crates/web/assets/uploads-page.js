@@ -185,7 +185,7 @@ export class UploadsPage {
     this.signInNotice = null;
   }
 
-  /** @param {import('./live.js').LiveStatus} status */
+  /** @param {import('./live-line.js').LiveStatus} status */
   #liveStatus(status) {
     showLive(status);
     if (status === 'waiting') this.#forgetRates();
