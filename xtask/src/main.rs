@@ -5,6 +5,7 @@
 //! seconds and still works when the product does not compile.
 
 mod arguments;
+mod autobahn;
 mod bench;
 mod browser;
 mod bucket;

@@ -16,7 +16,7 @@ use crate::scene::{Ground, Scene};
 use crate::stop::{Stop, Stopped};
 use crate::tally::{Tally, of_cargo};
 use crate::workspace::Workspace;
-use crate::{browser, bucket};
+use crate::{autobahn, browser, bucket};
 
 /// The Rust suites with their compilation; half of what a check in CI may take.
 const RUST_LIMIT: Duration = Duration::from_secs(45 * 60);
@@ -112,6 +112,7 @@ fn on_server(
 
 fn every_suite(scene: &Scene<'_>, filter: Option<&str>, ground: &Ground) -> Result<Tally> {
     let mut tally = rust_suites(scene, EVERYTHING, filter, ground)?;
+    tally += autobahn::run(scene.workspace, filter, scene.stop)?;
     tally += browser::run(scene.workspace, filter, &ground.settings, scene.stop)?;
     Ok(tally)
 }

@@ -20,9 +20,12 @@ mod hub;
 mod socket;
 mod state;
 mod subscriptions;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod viewers;
 mod waits;
 mod watch;
+mod wire;
 
 pub use description::asyncapi;
 pub use events::events;

@@ -16,12 +16,10 @@ use crate::frame::{FromClient, FromServer, Limits, Reconnect, Refusal, Since, en
 use crate::hub::Hub;
 use crate::subscriptions::{Subscriptions, TOPICS_MAX};
 use crate::viewers::{next_viewer, spread};
+use crate::wire::{MESSAGE_BYTES_MAX, OUT_OF_ORDER, code_of, whole_messages};
 
 /// The name of the protocol in `Sec-WebSocket-Protocol`.
 pub const SUBPROTOCOL: &str = "slipway.progress.v1";
-
-/// Largest message a viewer may send: 64 subscriptions are a fifth of it.
-const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 
 /// Messages a viewer may send each second, and in a burst: a page that opens
 /// subscribes to everything it shows at once.
@@ -75,10 +73,7 @@ pub async fn serve(
     gatekeeper: Box<dyn Gatekeeper>,
 ) {
     let viewer = next_viewer();
-    let stream = stream
-        .max_frame_size(MESSAGE_BYTES_MAX)
-        .aggregate_continuations()
-        .max_continuation_size(MESSAGE_BYTES_MAX);
+    let stream = whole_messages(stream);
     let socket = Socket {
         subscriptions: Subscriptions::new(hub.clone(), viewer),
         session: session.clone(),
@@ -166,7 +161,7 @@ impl Socket {
                 CloseCode::Unsupported,
                 "only text is spoken here",
             )),
-            Err(error) => Err(End::Close(code_of(&error), "the frames are not in order")),
+            Err(error) => Err(End::Close(code_of(&error), OUT_OF_ORDER)),
         }
     }
 
@@ -299,23 +294,6 @@ fn hello(viewer: u64) -> ByteString {
             max_ms: 30_000,
         },
     })
-}
-
-/// The close code that says what was wrong (RFC 6455 section 7.4.1).
-fn code_of(error: &actix_ws::ProtocolError) -> CloseCode {
-    use actix_ws::ProtocolError::{Io, Overflow};
-    match error {
-        Overflow => CloseCode::Size,
-        // Both a reserved bit and bad UTF-8 arrive as this; only the text tells.
-        Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
-            if io.to_string().contains("reserved") {
-                CloseCode::Protocol
-            } else {
-                CloseCode::Invalid
-            }
-        }
-        _ => CloseCode::Protocol,
-    }
 }
 
 async fn until(deadline: Option<Instant>) {
