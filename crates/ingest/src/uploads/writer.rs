@@ -126,11 +126,11 @@ impl<'a> Writer<'a> {
         if between == 0 {
             return writer.commit(to, data).await;
         }
-        let mut writer = writer.land().await?;
-        let step = writer.step(to, data);
+        // Written first, so that the commit which goes on holds no memory.
+        let mut writer = writer.land().await?.write_ahead(to, data).await?;
+        let step = writer.step(to, Bytes::new());
         let stores = Arc::clone(&writer.ingest.stores);
         writer.behind = Behind::begin(stores, writer.claim.clone(), step);
-        writer.written = to;
         Ok(writer)
     }
 

@@ -39,10 +39,13 @@ const SMALL_OF_OTHERS: (f64, f64) = (242.0, 977.0);
 const TIMES_FASTER: f64 = 2.0;
 /// The share of a reference that is to be reached.
 const SHARE: f64 = 0.8;
-/// Processor seconds for each GiB on a disk, hashing included.
+/// Processor seconds for each GiB on a disk, hashing included, on a machine where the
+/// sink takes `CPU_SINK`; where it takes more, so may Slipway.
 const CPU_HASHING: f64 = 1.1;
 /// The same without.
 const CPU_PLAIN: f64 = 0.5;
+/// What the sink took on the machine for which the two above were set.
+const CPU_SINK: f64 = 0.33;
 /// Resident MiB that one upload may add.
 const ADDED_MIB: f64 = 4.0;
 
@@ -95,10 +98,13 @@ fn on_disk(source: &Source, cases: &mut Report) -> Result<()> {
             beside.rate, beside.cpu
         );
         let ratio = without.rate / beside.rate;
+        let slower = (beside.cpu / CPU_SINK).max(1.0);
+        let (cpu_plain, cpu_hashing) = (CPU_PLAIN * slower, CPU_HASHING * slower);
         cases.push(Case {
-            holds: Some(ratio >= SHARE && without.cpu <= CPU_PLAIN && without.added <= added(load)),
+            holds: Some(ratio >= SHARE && without.cpu <= cpu_plain && without.added <= added(load)),
             bar: format!(
-                "rate >= {SHARE} of it, <= {CPU_PLAIN} CPU s/GiB, <= {} MiB more",
+                "rate >= {SHARE} of it, <= {cpu_plain:.2} CPU s/GiB ({CPU_PLAIN} x {slower:.2}), \
+                 <= {} MiB more",
                 added(load)
             ),
             ..without.case(
@@ -109,8 +115,11 @@ fn on_disk(source: &Source, cases: &mut Report) -> Result<()> {
         });
         let ratio = with.rate / beside.rate;
         cases.push(Case {
-            holds: Some(with.cpu <= CPU_HASHING && with.added <= added(load)),
-            bar: format!("<= {CPU_HASHING} CPU s/GiB, <= {} MiB more", added(load)),
+            holds: Some(with.cpu <= cpu_hashing && with.added <= added(load)),
+            bar: format!(
+                "<= {cpu_hashing:.2} CPU s/GiB ({CPU_HASHING} x {slower:.2}), <= {} MiB more",
+                added(load)
+            ),
             ..with.case(format!("disk, {name}, SHA-256"), reference, ratio)
         });
     }
