@@ -71,6 +71,7 @@ POST   /accounts/disabled               in     403   403   ok    403    403  403
 POST   /accounts/enabled                in     403   403   ok    403    403  403   403
 POST   /accounts/role                   in     403   403   ok    403    403  403   403
 GET    /audit                           in     403   403   ok    403    403  403   403
+GET    /api/v1/openapi.json             ok     ok    ok    ok    ok     ok   ok    ok
 POST   /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 DELETE /api/v1/session                  ok     ok    ok    ok    ok     ok   ok    ok
 GET    /sign-in                         ok     ok    ok    ok    ok     ok   ok    ok

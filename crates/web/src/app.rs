@@ -21,7 +21,7 @@ use crate::limits::Limits;
 use crate::routes::{
     account, accounts, files, health, jobs, live, pages, plain, progress, session, uploads,
 };
-use crate::{assets, trace};
+use crate::{assets, openapi, trace};
 
 const GET: Method = Method::GET;
 const HEAD: Method = Method::HEAD;
@@ -240,6 +240,10 @@ fn api_routes() -> Vec<Address> {
         (
             "/api/v1/jobs/{id}/retry",
             vec![(POST, To(Action::JobChange), to(jobs::retry))],
+        ),
+        (
+            "/api/v1/openapi.json",
+            vec![(GET, Everybody, to(openapi::openapi))],
         ),
         (
             "/api/v1/session",

@@ -26,6 +26,7 @@ mod ietf;
 mod keys;
 mod kinds;
 mod limits;
+mod openapi;
 mod pages;
 mod posted;
 mod ranges;

@@ -2,6 +2,7 @@
 //!
 //! It never shows an upload's key to anybody but its owner.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use slipway_core::{UploadId, UploadState, milliseconds_left};
 use slipway_ingest::{Caller, Job, Twin, Upload};
@@ -10,7 +11,7 @@ use time::OffsetDateTime;
 use crate::keys::Keys;
 
 /// An upload.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct UploadJson {
     id: String,
     name: String,
@@ -22,10 +23,13 @@ pub(crate) struct UploadJson {
     message: Option<String>,
     owner: String,
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     finished_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     expires_at: Option<OffsetDateTime>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_url: Option<String>,
@@ -35,16 +39,17 @@ pub(crate) struct UploadJson {
 }
 
 /// Another stored file with the same content.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TwinJson {
     id: String,
     name: String,
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     created_at: OffsetDateTime,
 }
 
 /// A job.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct JobJson {
     id: String,
     kind: &'static str,
@@ -59,22 +64,25 @@ pub(crate) struct JobJson {
     attempt: i32,
     message: Option<String>,
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     created_at: OffsetDateTime,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     started_at: Option<OffsetDateTime>,
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     finished_at: Option<OffsetDateTime>,
 }
 
 /// A page of uploads.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct UploadList {
     pub(crate) uploads: Vec<UploadJson>,
     pub(crate) next_cursor: Option<String>,
 }
 
 /// A page of jobs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct JobList {
     pub(crate) jobs: Vec<JobJson>,
     pub(crate) next_cursor: Option<String>,

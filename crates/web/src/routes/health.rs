@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::State;
 
 /// Whether this process can work, check by check.
-#[derive(Serialize)]
-struct Readiness {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Readiness {
     status: &'static str,
     checks: BTreeMap<&'static str, String>,
 }

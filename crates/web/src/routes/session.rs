@@ -1,6 +1,7 @@
 //! `/api/v1/session`: signing in and out, for programs that keep a cookie.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -12,9 +13,10 @@ use crate::posted::Json;
 use crate::same_origin::is_proven;
 
 /// What signs somebody in.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 pub(crate) struct SignIn {
     email: String,
+    #[schemars(with = "String")]
     password: SecretString,
 }
 

@@ -12,6 +12,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, rt, web};
 use bytes::Bytes;
 use futures_util::Stream;
+use schemars::JsonSchema;
 use serde::Serialize;
 use slipway_core::{ByteCount, UploadId};
 use slipway_ingest::{AppendError, Caller, Continuation, Ending, NewFile, until};
@@ -24,16 +25,16 @@ use crate::trace::wants_page;
 use crate::wire::UploadJson;
 
 /// What came of a file.
-#[derive(Serialize)]
-struct Received {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Received {
     #[serde(flatten)]
     upload: UploadJson,
     links: BTreeMap<&'static str, String>,
 }
 
 /// What came of a form.
-#[derive(Serialize)]
-struct ReceivedList {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct ReceivedList {
     uploads: Vec<Received>,
 }
 
