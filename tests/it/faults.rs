@@ -2,8 +2,10 @@
 //!
 //! Each checks its own promises; a seed that fails is told, and repeats the run.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use slipway_tests::faults::{Ends, Kills, Two};
+use slipway_tests::faults::{Ends, Flood, Kills, Two};
 use slipway_tests::{Storage, stores};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,5 +44,25 @@ async fn files_arrive_whole_through_two_servers_and_a_network_that_cuts() -> Res
     let weathered = campaign.run().await?;
 
     assert!(weathered.cuts > 0, "{weathered:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_go_on_and_memory_is_bounded_in_a_flood_of_sign_ins() -> Result<()> {
+    for scattered in [false, true] {
+        let flood = Flood {
+            rate: 100,
+            lasts: Duration::from_secs(2),
+            scattered,
+        };
+
+        let flooded = flood.run().await?;
+
+        let refused = flooded.answers.get(&429).copied().unwrap_or_default();
+        assert!(
+            flooded.chunks > 0 && (refused > 0 || scattered),
+            "{flooded:?}"
+        );
+    }
     Ok(())
 }

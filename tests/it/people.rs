@@ -360,3 +360,30 @@ async fn sent(
         .body(bytes);
     Ok(request.send().await?.status())
 }
+
+#[tokio::test]
+async fn what_waits_in_one_tab_is_not_sent_as_whoever_signed_in_in_another() -> Result<()> {
+    let site = Site::start()?;
+    site.who("first@example.com", "member")?;
+    site.who("second@example.com", "member")?;
+    let first = cookie(&site, "first@example.com").await?;
+    let second = cookie(&site, "second@example.com").await?;
+    let page = Browser::new(&site, &first)?.get("/").await?.text().await?;
+    let viewer = page.split("data-viewer=\"").nth(1).context("no viewer")?;
+    let viewer = viewer.split('"').next().unwrap_or_default();
+    let announce = async |cookie: &str| -> Result<StatusCode> {
+        let request = Client::new()
+            .post(format!("{}/files/", site.url()))
+            .header(COOKIE, cookie)
+            .header("Sec-Fetch-Site", "same-origin")
+            .header("Slipway-Viewer", viewer)
+            .header("Tus-Resumable", "1.0.0")
+            .header("Upload-Length", 5);
+        Ok(request.send().await?.status())
+    };
+
+    assert_eq!(announce(&first).await?, StatusCode::CREATED);
+    assert_eq!(announce(&second).await?, StatusCode::UNAUTHORIZED);
+    assert_eq!(announce(&first).await?, StatusCode::CREATED, "and is back");
+    Ok(())
+}

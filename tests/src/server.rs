@@ -302,6 +302,19 @@ impl Site {
         self.running.as_ref().map(|running| running.child.id())
     }
 
+    /// A figure of the server's memory, such as `VmRSS`, in bytes (proc_pid_status(5)).
+    ///
+    /// # Errors
+    /// When it is not running, or there is no such figure.
+    pub fn memory(&self, figure: &str) -> Result<u64> {
+        let pid = self.pid().context("the server is not running")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find(|line| line.starts_with(figure));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        let kibibytes: u64 = number.context("no such figure")?.parse()?;
+        Ok(kibibytes * 1024)
+    }
+
     /// Everything the running server has logged.
     pub fn log(&self) -> String {
         self.running.as_ref().map(Running::log).unwrap_or_default()

@@ -4,18 +4,16 @@
 
 use anyhow::{Context, anyhow};
 use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::PasswordHasher;
 use secrecy::{ExposeSecret, SecretString};
 use slipway_core::{AccountId, Action, EventKind, Role};
 use slipway_db::{Account, AccountChange, NewAccount};
 
+use crate::password::{PASSWORD_CHARACTERS_MAX, verifies};
 use crate::{By, Caller, Denied, Ingest, Token};
 
-/// The fewest characters of a password, and the most that are hashed
-/// (OWASP ASVS 5.0, 6.2.1 and 6.2.9).
+/// The fewest characters of a password (OWASP ASVS 5.0, 6.2.1).
 const PASSWORD_CHARACTERS_MIN: usize = 8;
-const PASSWORD_CHARACTERS_MAX: usize = 128;
 
 /// Why an account was not added or changed.
 #[derive(Debug, thiserror::Error)]
@@ -208,18 +206,6 @@ fn done(change: AccountChange, email: String) -> Result<(), AccountError> {
         AccountChange::Missing => Err(AccountError::Missing(email)),
         AccountChange::LastAdministrator => Err(AccountError::LastAdministrator(email)),
     }
-}
-
-/// Whether a password is the one of a hash.
-pub(crate) fn verifies(password: &SecretString, hash: &str) -> bool {
-    let password = password.expose_secret();
-    // Longer ones are hashed nowhere, so they cannot be anybody's.
-    password.chars().count() <= PASSWORD_CHARACTERS_MAX
-        && PasswordHash::new(hash).is_ok_and(|hash| {
-            Argon2::default()
-                .verify_password(password.as_bytes(), &hash)
-                .is_ok()
-        })
 }
 
 /// An address as it is kept.

@@ -18,6 +18,7 @@ mod budget;
 mod checksum;
 mod compute;
 mod jobs;
+mod password;
 mod proof;
 mod secret;
 mod sign_in;

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::SecretString;
-use slipway_core::{AccountId, Action, EventKind, Network, Sha256Digest};
+use slipway_core::{Action, EventKind, Network, Sha256Digest};
 use slipway_db::{
     Account, Attempt, AttemptLimits, LinkSeen, NewEvent, NewLink, NewSession, Session,
     SessionLimits, Which,
 };
 use time::OffsetDateTime;
 
-use crate::accounts::{normal, verifies};
+use crate::accounts::normal;
+use crate::password::verifies;
 use crate::{AccountError, By, Caller, Denied, Ingest, Token, TokenError};
 
 /// Attempts by password within a quarter of an hour. Ten on one address are more than
@@ -254,22 +255,6 @@ impl Ingest {
         let which = one.map_or(Which::AllBut(token.digest()), Which::One);
         let event = by.event(EventKind::SessionsEnded, caller.email());
         let ended = self.db.session_revoke(caller.id(), which, event).await;
-        Ok(ended.context("ending sessions")?)
-    }
-
-    /// Ends every session of an account.
-    ///
-    /// # Errors
-    /// When whoever asks may not, or on a fault.
-    pub async fn end_all_sessions(
-        &self,
-        by: &By,
-        account: AccountId,
-        email: &str,
-    ) -> Result<usize, AccountError> {
-        by.may(Action::AccountsManage)?;
-        let event = by.event(EventKind::SessionsEnded, email);
-        let ended = self.db.session_revoke(account, Which::All, event).await;
         Ok(ended.context("ending sessions")?)
     }
 

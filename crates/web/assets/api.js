@@ -2,6 +2,8 @@
 //
 // Never retries: what a person asked for is done once and the answer is shown.
 
+import { viewerHeader } from './viewer.js';
+
 /** @import {UploadJson, UploadListJson} from './types.js' */
 
 const UPLOADS = '/api/v1/uploads';
@@ -26,7 +28,7 @@ class Problem extends Error {
 async function request(url, options) {
   let answer;
   try {
-    answer = await fetch(url, { ...options, headers: { Accept: 'application/json' }, cache: 'no-store' });
+    answer = await fetch(url, { ...options, headers: { Accept: 'application/json', ...viewerHeader() }, cache: 'no-store' });
   } catch {
     throw new Problem(0, 'No connection to the server. Please try again in a moment.');
   }

@@ -4,6 +4,7 @@
 // touches the page; the caller is told through callbacks and the result of `run`.
 
 import { backoffMs } from './backoff.js';
+import { viewerHeader } from './viewer.js';
 
 const MIB = 1024 * 1024;
 /** Smallest piece: below it the round trip costs more than the bytes. */
@@ -134,7 +135,7 @@ export class TusUpload {
 
   async #create() {
     this.options.onPhase('starting', '');
-    const headers = { 'Upload-Length': String(this.file.size), 'Upload-Metadata': metadata(this.file) };
+    const headers = { 'Upload-Length': String(this.file.size), 'Upload-Metadata': metadata(this.file), ...viewerHeader() };
     const answer = await this.#request('POST', this.options.endpoint, headers, null, SHORT_REQUEST_MS_MAX);
     const location = answer.headers.get('Location');
     if (answer.status !== 201 || !location) throw await verdict(answer);

@@ -15,6 +15,9 @@ use crate::error::ApiError;
 use crate::pages::Viewer;
 use crate::same_origin::{is_proven, needs_proof};
 
+/// For whom the page was served that makes the request.
+const VIEWER: &str = "slipway-viewer";
+
 /// A caller whose identity is proven; without one, the request ends with 401.
 pub(crate) struct Proven(pub(crate) Caller);
 
@@ -94,7 +97,15 @@ pub(crate) async fn identify(request: &HttpRequest) -> Result<Option<Caller>, Ap
     if needs_proof(request) && !is_proven(request) {
         return Err(ApiError::cross_site());
     }
-    Ok(state.ingest.caller_by_session(&token).await?)
+    let caller = state.ingest.caller_by_session(&token).await?;
+    Ok(caller.filter(|caller| is_meant(request, caller)))
+}
+
+/// Whether a page that says for whom it was served means this caller: another tab of
+/// the browser may have signed in as somebody else since.
+fn is_meant(request: &HttpRequest, caller: &Caller) -> bool {
+    let viewer = request.headers().get(VIEWER);
+    viewer.is_none_or(|viewer| viewer.as_bytes() == caller.id().to_string().as_bytes())
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750 section 2.1).

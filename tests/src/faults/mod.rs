@@ -4,10 +4,12 @@
 //! They never judge by time; what was promised is compared with what is there.
 
 mod ends;
+mod flood;
 mod kills;
 mod sender;
 mod two;
 
 pub use ends::{Ended, Ends};
+pub use flood::{Flood, Flooded};
 pub use kills::{Killed, Kills};
 pub use two::{Two, Weathered};

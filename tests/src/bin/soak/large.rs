@@ -12,8 +12,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use slipway_tests::{Site, Tus, Who, pieces, random_bytes};
 
-use crate::memory;
-
 /// One `PATCH` of a careful client, and so the most that a kill may cost.
 const PIECE: usize = 8 * 1024 * 1024;
 
@@ -30,7 +28,7 @@ const INSPECTION_SECONDS_MAX: u64 = 300;
 pub(crate) async fn run() -> Result<Vec<Value>> {
     let mut site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;
-    let idle = memory(&site, "VmRSS")?;
+    let idle = site.memory("VmRSS")?;
     let began = Instant::now();
     let upload = Tus::create(&site.url(), &who, FILE_PIECES * PIECE, "").await?;
     let sent = Arc::new(AtomicUsize::new(0));
@@ -51,7 +49,7 @@ pub(crate) async fn run() -> Result<Vec<Value>> {
             while sent.load(Ordering::Relaxed) < before + PIECE / 2 && !patching.is_finished() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            peak = peak.max(memory(&site, "VmHWM")?);
+            peak = peak.max(site.memory("VmHWM")?);
             site.kill()?;
             site.run()?;
             killed += 1;
@@ -66,7 +64,7 @@ pub(crate) async fn run() -> Result<Vec<Value>> {
         offset = acknowledged;
     }
     let uploaded = began.elapsed();
-    peak = peak.max(memory(&site, "VmHWM")?);
+    peak = peak.max(site.memory("VmHWM")?);
     let settled = settled(&site, &who, upload.id()).await?;
     ensure!(
         settled["sha256"] == sha256_of_file().as_str(),

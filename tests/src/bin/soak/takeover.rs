@@ -12,8 +12,6 @@ use slipway_tests::{Site, Tus, Who, pieces, random_bytes};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::memory;
-
 const ROUNDS: usize = 100;
 
 /// Rounds before memory counts: buffers of that many connections stay around.
@@ -63,7 +61,7 @@ async fn rounds(old: &Site, new: &Site, who: &Who, case: &str, max: Duration) ->
     let mut before = 0;
     for round in 0..WARM_UP_ROUNDS + ROUNDS {
         if round == WARM_UP_ROUNDS {
-            before = memory(old, "VmRSS")?;
+            before = old.memory("VmRSS")?;
         }
         let taken = take_over(old, new, who, &file).await?;
         if round >= WARM_UP_ROUNDS {
@@ -71,7 +69,7 @@ async fn rounds(old: &Site, new: &Site, who: &Who, case: &str, max: Duration) ->
             freed.push(taken.freed);
         }
     }
-    let added = memory(old, "VmRSS")?.saturating_sub(before);
+    let added = old.memory("VmRSS")?.saturating_sub(before);
     let (answered_p95, freed_p95) = (share(&mut answered, 95)?, share(&mut freed, 95)?);
     let slower = answered_p95.max(freed_p95);
     let milliseconds = |time: Duration| json!({"value": time.as_secs_f64() * 1e3, "unit": "ms"});
@@ -155,10 +153,10 @@ async fn idle(site: &Site, who: &Who) -> Result<Value> {
     }
     // What was sent is stored a second later; then nothing is left to do.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (memory_before, cpu_before) = (memory(site, "VmRSS")?, cpu(site)?);
+    let (memory_before, cpu_before) = (site.memory("VmRSS")?, cpu(site)?);
     tokio::time::sleep(IDLE_FOR).await;
     let used = cpu(site)?.saturating_sub(cpu_before);
-    let added = memory(site, "VmRSS")?.saturating_sub(memory_before);
+    let added = site.memory("VmRSS")?.saturating_sub(memory_before);
     for upload in &uploads {
         upload.request(Method::DELETE).send().await?;
     }
