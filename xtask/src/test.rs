@@ -112,7 +112,7 @@ fn on_server(
 
 fn every_suite(scene: &Scene<'_>, filter: Option<&str>, ground: &Ground) -> Result<Tally> {
     let mut tally = rust_suites(scene, EVERYTHING, filter, ground)?;
-    tally += autobahn::run(scene.workspace, filter, scene.stop)?;
+    tally += autobahn::run(scene, filter)?;
     tally += browser::run(scene.workspace, filter, &ground.settings, scene.stop)?;
     Ok(tally)
 }
