@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use slipway_tests::faults::{Ends, Flood, Kills, Two};
+use slipway_tests::faults::{Drain, Ends, Flood, Kills, Two};
 use slipway_tests::{Storage, stores};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,5 +64,13 @@ async fn uploads_go_on_and_memory_is_bounded_in_a_flood_of_sign_ins() -> Result<
             "{flooded:?}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_viewers_are_sent_elsewhere_one_by_one() -> Result<()> {
+    let drained = Drain { viewers: 1000 }.run().await?;
+
+    assert!(drained.closed_at_once < 500, "{drained:?}");
     Ok(())
 }

@@ -298,6 +298,43 @@ async fn a_viewer_who_signed_out_is_shown_the_door() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_viewer_may_not_see_any_more_is_gone_for_them() -> Result<()> {
+    let site = Site::start()?;
+    let (owner, admin) = (
+        site.who("a@example.com", "member")?,
+        site.who("b@example.com", "administrator")?,
+    );
+    let theirs = Tus::create(&site.url(), &owner, 6, "").await?;
+    let own = Tus::create(&site.url(), &admin, 6, "").await?;
+    let topics = [&theirs, &own].map(|upload| format!("upload:{}", upload.id()));
+    let mut viewer = Viewer::connect(&site.url(), &admin).await?;
+    for topic in &topics {
+        viewer.follow(topic, None).await?;
+        viewer.until(topic, |frame| frame["t"] == "snap").await?;
+    }
+
+    site.database()
+        .execute("UPDATE accounts SET role = 'member'")?;
+
+    // Looked at with every heartbeat.
+    let frames = viewer
+        .until(&topics[0], |frame| frame["t"] == "gone")
+        .await?;
+    assert_eq!(frames.last().unwrap()["reason"], "forbidden");
+    for upload in [&theirs, &own] {
+        upload.patch(0, "abc").await?.error_for_status()?;
+    }
+    let frames = viewer
+        .until(&topics[1], |frame| frame["d"]["done"] == 3)
+        .await?;
+    assert!(
+        frames.iter().all(|frame| frame["topic"] != topics[0]),
+        "{frames:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unruly_viewer_is_shown_out() -> Result<()> {
     let site = Site::start()?;
     let who = site.who("dev@example.com", "member")?;
@@ -352,6 +389,28 @@ async fn a_listening_connection_that_is_lost_costs_no_news() -> Result<()> {
         .until(&topic, |frame| frame["d"]["status"] == "stored")
         .await?;
     settled(&site, &who, upload.id()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn viewers_learn_that_what_they_see_may_be_old_and_when_it_is_not() -> Result<()> {
+    let site = Site::start()?;
+    let who = site.who("dev@example.com", "member")?;
+    let upload = Tus::create(&site.url(), &who, 6, "").await?;
+    let topic = format!("upload:{}", upload.id());
+    let mut viewer = Viewer::connect(&site.url(), &who).await?;
+    viewer.follow(&topic, None).await?;
+    viewer.until(&topic, |frame| frame["t"] == "snap").await?;
+
+    let held = site.database().hold("LOCK TABLE uploads")?;
+    assert_eq!(viewer.frame().await?["stale"], true);
+
+    drop(held);
+    assert_eq!(viewer.frame().await?["stale"], false);
+    upload.patch(0, "hello!").await?.error_for_status()?;
+    viewer
+        .until(&topic, |frame| frame["d"]["status"] == "stored")
+        .await?;
     Ok(())
 }
 

@@ -103,7 +103,7 @@ impl Viewer {
         Ok(self.socket.send(Message::text(frame.to_string())).await?)
     }
 
-    /// The next frame; heartbeats are left out.
+    /// The next frame; heartbeats that say nothing are left out.
     ///
     /// # Errors
     /// When none comes in time, or the connection closes.
@@ -117,7 +117,7 @@ impl Viewer {
     async fn next_frame(&mut self) -> Result<Value> {
         loop {
             if let Some(frame) = self.frames.pop_front() {
-                if frame["t"] != "hb" {
+                if frame["t"] != "hb" || frame["stale"].is_boolean() {
                     return Ok(frame);
                 }
                 continue;

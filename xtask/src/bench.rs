@@ -31,7 +31,9 @@ pub(crate) fn run(workspace: &Workspace, words: &[String], stop: &Stop) -> Resul
         // tests need.
         let mut build = scene.toolchain.cargo();
         build.args(["build", "--release", "--package", "slipway-tests"]);
-        build.args(["--bin", "bench", "--bin", "sink"]);
+        for program in ["bench", "sink", "fanout", "watchers"] {
+            build.args(["--bin", program]);
+        }
         build.current_dir(&workspace.root);
         Group::start(&mut build, "the build of the bench")?.finish(BUILD_LIMIT, stop)?;
         let mut command = Command::new(binary.with_file_name("bench"));

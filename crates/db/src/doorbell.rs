@@ -24,14 +24,21 @@ pub struct Doorbell {
 #[derive(Default)]
 struct Waiting {
     topics: BTreeSet<Topic>,
+    claimed: BTreeSet<Topic>,
     overflowed: bool,
 }
 
 /// What has changed since the last time it was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changes {
-    /// These topics.
-    Of(BTreeSet<Topic>),
+    /// These.
+    Of {
+        /// Topics with a new state.
+        topics: BTreeSet<Topic>,
+        /// Uploads that a connection here has taken over: other processes must know,
+        /// and viewers see no difference.
+        claimed: BTreeSet<Topic>,
+    },
     /// More than could be kept: any topic may have changed.
     OfAnything,
 }
@@ -39,12 +46,25 @@ pub enum Changes {
 impl Doorbell {
     /// Notes that `topics` have changed, after the change was committed.
     pub(crate) fn ring(&self, topics: impl IntoIterator<Item = Topic>) {
+        self.note(|waiting| waiting.topics.extend(topics));
+    }
+
+    /// Notes that an upload was taken over, after that was committed.
+    pub(crate) fn claimed(&self, topic: Topic) {
+        self.note(|waiting| {
+            waiting.claimed.insert(topic);
+        });
+    }
+
+    fn note(&self, note: impl FnOnce(&mut Waiting)) {
         {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.topics.extend(topics);
-            if waiting.topics.len() > WAITING_MAX {
-                waiting.topics.clear();
-                waiting.overflowed = true;
+            note(&mut waiting);
+            if waiting.topics.len() + waiting.claimed.len() > WAITING_MAX {
+                *waiting = Waiting {
+                    overflowed: true,
+                    ..Waiting::default()
+                };
             }
         }
         self.rung.notify_one();
@@ -67,8 +87,12 @@ impl Doorbell {
             Waiting {
                 overflowed: true, ..
             } => Some(Changes::OfAnything),
-            Waiting { topics, .. } if topics.is_empty() => None,
-            Waiting { topics, .. } => Some(Changes::Of(topics)),
+            Waiting {
+                topics, claimed, ..
+            } if topics.is_empty() && claimed.is_empty() => None,
+            Waiting {
+                topics, claimed, ..
+            } => Some(Changes::Of { topics, claimed }),
         }
     }
 }
@@ -87,7 +111,11 @@ mod tests {
         bell.ring([topic]);
         bell.ring([topic]);
 
-        assert_eq!(bell.changed().await, Changes::Of(BTreeSet::from([topic])));
+        let expected = Changes::Of {
+            topics: BTreeSet::from([topic]),
+            claimed: BTreeSet::new(),
+        };
+        assert_eq!(bell.changed().await, expected);
         assert_eq!(bell.take(), None);
     }
 

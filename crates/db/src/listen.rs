@@ -13,6 +13,7 @@ use diesel::pg::PgConnection;
 use diesel::{QueryResult, RunQueryDsl};
 use slipway_config::ApprovedDatabase;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::connect::connect;
 use crate::pooler::{POOLED, shares_sessions};
@@ -34,6 +35,16 @@ const PING_EVERY: Duration = Duration::from_secs(10);
 /// Pauses between attempts to connect: the first and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+
+/// How long a notification to ourselves may take; it takes a millisecond.
+const ECHO_WAIT: Duration = Duration::from_secs(2);
+
+/// How often that is looked for.
+const ECHO_LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Pause where listening is no use, because notifications do not come through: only
+/// another address would help, so this is only for a pooler that is set up anew.
+const PAUSE_DEAF: Duration = Duration::from_secs(60);
 
 /// Payloads that may wait for the reader. When it is that far behind, one
 /// "read everything" is cheaper than a thousand hints.
@@ -111,12 +122,22 @@ struct Ear {
 
 impl Ear {
     fn listen(mut self) {
-        let mut pause = PAUSE_FIRST;
+        let (mut pause, mut said_deaf) = (PAUSE_FIRST, false);
         while !self.stopping() {
             match self.listen_once() {
                 Ok(()) => return,
                 Err(Ended::NeverConnected(error)) => {
                     tracing::warn!(%error, "cannot listen for progress; trying again");
+                }
+                Err(Ended::Deaf(reason)) => {
+                    if !said_deaf {
+                        tracing::error!(
+                            "cannot listen for progress, which is read twice a second instead: {reason}"
+                        );
+                    }
+                    said_deaf = true;
+                    self.sleep(PAUSE_DEAF);
+                    continue;
                 }
                 Err(Ended::Lost(error)) => {
                     tracing::warn!(%error, "the listening connection is lost; connecting again");
@@ -136,7 +157,16 @@ impl Ear {
         if shares_sessions(&mut connection, &self.approved)
             .map_err(|error| Ended::NeverConnected(error.to_string()))?
         {
-            return Err(Ended::NeverConnected(POOLED.to_owned()));
+            return Err(Ended::Deaf(POOLED.to_owned()));
+        }
+        let hears = hears_itself(&mut connection, ECHO_WAIT)
+            .map_err(|error| Ended::NeverConnected(error.to_string()))?;
+        if !hears {
+            return Err(Ended::Deaf(format!(
+                "a notification to ourselves did not come back within {} s; something between \
+                 this process and the database keeps it: use the direct address of the database",
+                ECHO_WAIT.as_secs()
+            )));
         }
         connection
             .batch_execute(&format!("LISTEN {CHANNEL}"))
@@ -179,13 +209,43 @@ impl Ear {
         }
     }
 
+    /// Sleeps, but not on when there is nobody to listen for.
+    fn sleep(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.stopping() && Instant::now() < until {
+            std::thread::sleep(LOOK_EVERY_IDLE);
+        }
+    }
+
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 }
 
+/// Whether what is notified on this connection is heard on it, tried on a channel of its
+/// own.
+pub(crate) fn hears_itself(connection: &mut PgConnection, wait: Duration) -> QueryResult<bool> {
+    let channel = format!("slipway_echo_{}", Uuid::new_v4().simple());
+    connection.batch_execute(&format!("LISTEN {channel}"))?;
+    connection.batch_execute(&format!("NOTIFY {channel}"))?;
+    let began = Instant::now();
+    let mut heard = false;
+    while !heard && began.elapsed() < wait {
+        for notification in connection.notifications_iter() {
+            heard |= notification?.channel == channel;
+        }
+        if !heard {
+            std::thread::sleep(ECHO_LOOK_EVERY);
+        }
+    }
+    connection.batch_execute(&format!("UNLISTEN {channel}"))?;
+    Ok(heard)
+}
+
 enum Ended {
     NeverConnected(String),
+    /// Connected, but nothing would be heard.
+    Deaf(String),
     Lost(String),
 }
 

@@ -260,7 +260,7 @@ impl Db {
             && claim.writer > 1
         {
             // Whoever is superseded may be held by another process.
-            self.doorbell().ring([Topic::Upload(id)]);
+            self.doorbell().claimed(Topic::Upload(id));
         }
         Ok(claimed)
     }

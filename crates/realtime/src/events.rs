@@ -10,8 +10,11 @@ use futures_util::{Stream, stream};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
 use crate::frame::{FromServer, encode};
-use crate::socket::{Gatekeeper, NEWS_EVERY};
+use crate::socket::{Gatekeeper, Standing};
 use crate::watch::{News, Watch};
+
+/// News are sent at most this often; what changes in between is one change.
+const NEWS_EVERY: Duration = Duration::from_millis(50);
 
 /// Something is sent at least this often: the router closes what is silent for 55 s,
 /// and proxies on the way are often content with 30.
@@ -82,8 +85,14 @@ impl Events {
             }
             _ = self.comments.tick() => {
                 // Somebody who signed out is told nothing more; a doubt is no reason.
-                let welcome = self.gatekeeper.is_welcome().await != Ok(false);
-                welcome.then(|| ":\n\n".to_owned())
+                let may_stay = match self.gatekeeper.standing().await {
+                    Ok(Standing::Nobody) => false,
+                    Ok(Standing::Changed) => {
+                        self.gatekeeper.may_follow(self.watch.topic()).await == Ok(true)
+                    }
+                    Ok(Standing::Same) | Err(()) => true,
+                };
+                may_stay.then(|| ":\n\n".to_owned())
             }
             within = hub.drained(), if !self.draining => {
                 self.draining = true;
@@ -122,13 +131,17 @@ mod tests {
     struct Door(bool);
 
     impl Gatekeeper for Door {
-        fn may_follow(&self, _: Topic) -> Verdict {
+        fn may_follow(&self, _: Topic) -> Verdict<bool> {
             Box::pin(async { Ok(true) })
         }
 
-        fn is_welcome(&self) -> Verdict {
-            let welcome = self.0;
-            Box::pin(async move { Ok(welcome) })
+        fn standing(&self) -> Verdict<Standing> {
+            let standing = if self.0 {
+                Standing::Same
+            } else {
+                Standing::Nobody
+            };
+            Box::pin(async move { Ok(standing) })
         }
     }
 

@@ -123,6 +123,8 @@ pub(crate) enum Turn {
 pub(crate) enum Reason {
     /// There is no such thing any more.
     Deleted,
+    /// The viewer may not follow it any more.
+    Forbidden,
 }
 
 /// What was wrong with a message.
@@ -233,6 +235,10 @@ pub(crate) enum FromServer<'a> {
     Hb {
         /// The `s` up to which each topic was told on this connection.
         pos: BTreeMap<String, i64>,
+        /// Told when it changes: whether what was told may be out of date, because the
+        /// server cannot read anything newer.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stale: Option<bool>,
     },
     /// This process is leaving: come back within this time, at a moment chosen by
     /// chance. Whoever stays is closed with 1012.

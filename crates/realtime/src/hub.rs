@@ -10,9 +10,10 @@ use std::time::Duration;
 use bytestring::ByteString;
 use slipway_core::{Position, Progress, Topic};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::frame::{Since, Why, snap, turns, up};
+use crate::pace::{Pace, When, only_goes_on};
 
 /// Turns kept of a topic. A file turns four times in its life; a job a few times, and
 /// again with each step. At about 200 bytes each that is 3 KB a topic at most.
@@ -90,6 +91,16 @@ impl Value {
 struct Followed {
     latest: Option<Arc<Latest>>,
     viewers: HashMap<u64, Arc<Notify>>,
+    told_at: Option<Instant>,
+    /// When viewers are to be told of what `latest` is, if they have not been.
+    due_at: Option<Instant>,
+}
+
+/// What is followed, and when viewers are told of it.
+#[derive(Default)]
+struct Topics {
+    followed: HashMap<Topic, Followed>,
+    pace: Pace,
 }
 
 /// The topics of this process. Cheap to clone.
@@ -98,38 +109,47 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     // A plain mutex: it is held for a map lookup and never across an await.
-    topics: Mutex<HashMap<Topic, Followed>>,
+    topics: Mutex<Topics>,
+    // Rung when a topic begins to wait.
+    paced: Notify,
     // Topics that somebody has begun to follow and that have no value yet.
     wanted: Mutex<BTreeSet<Topic>>,
     wanted_rung: Notify,
     // By when everybody should be elsewhere.
     draining: watch::Sender<Option<Instant>>,
+    stale: watch::Sender<bool>,
 }
 
 impl Default for Hub {
     fn default() -> Self {
         Self(Arc::new(Inner {
             topics: Mutex::default(),
+            paced: Notify::new(),
             wanted: Mutex::default(),
             wanted_rung: Notify::new(),
             draining: watch::Sender::new(None),
+            stale: watch::Sender::new(false),
         }))
     }
 }
 
 impl Hub {
     /// Makes `progress` what a topic is; ignored when nobody follows it, or when
-    /// a later value of the same history is known already.
+    /// a later value of the same history is known already. Viewers are told at once if
+    /// it is the first for a while or more than further progress, else by [`Hub::pace`].
     pub fn publish(&self, topic: Topic, position: Position, progress: Progress) {
         let mut topics = self.topics();
-        let Some(followed) = topics.get_mut(&topic) else {
+        let Some(followed) = topics.followed.get_mut(&topic) else {
             return;
         };
+        let mut urgent = true;
         if let Some(Latest::At(known)) = followed.latest.as_deref()
             && known.position.epoch == position.epoch
-            && known.position.seq >= position.seq
         {
-            return;
+            if known.position.seq >= position.seq {
+                return;
+            }
+            urgent = !only_goes_on(&known.progress, &progress);
         }
         let turns = followed.turns_to(&topic, &position, &progress);
         let value = Value {
@@ -140,32 +160,54 @@ impl Hub {
             up: OnceLock::new(),
             snap: OnceLock::new(),
         };
-        followed.tell(Latest::At(Box::new(value)));
+        followed.latest = Some(Arc::new(Latest::At(Box::new(value))));
+        if topics.tell(topic, urgent, Instant::now()) {
+            self.0.paced.notify_one();
+        }
     }
 
     /// Says that there is no such topic, or not any more.
     pub fn gone(&self, topic: Topic) {
-        if let Some(followed) = self.topics().get_mut(&topic) {
-            followed.tell(Latest::Gone);
+        let mut topics = self.topics();
+        if let Some(followed) = topics.followed.get_mut(&topic) {
+            followed.latest = Some(Arc::new(Latest::Gone));
+            topics.tell(topic, true, Instant::now());
+        }
+    }
+
+    /// Tells viewers what they were not told at once, for as long as the process lives.
+    pub async fn pace(&self) {
+        loop {
+            let next = self.topics().tell_due(Instant::now());
+            let due = async {
+                match next {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = self.0.paced.notified() => {}
+            }
         }
     }
 
     /// Whether anybody follows anything.
     pub fn is_followed(&self) -> bool {
-        !self.topics().is_empty()
+        !self.topics().followed.is_empty()
     }
 
     /// The topics that somebody follows.
     pub fn followed(&self) -> Vec<Topic> {
-        self.topics().keys().copied().collect()
+        self.topics().followed.keys().copied().collect()
     }
 
     /// Those of `topics` that somebody follows.
     pub fn followed_of(&self, topics: &BTreeSet<Topic>) -> Vec<Topic> {
-        let followed = self.topics();
+        let here = self.topics();
         topics
             .iter()
-            .filter(|topic| followed.contains_key(topic))
+            .filter(|topic| here.followed.contains_key(topic))
             .copied()
             .collect()
     }
@@ -181,6 +223,18 @@ impl Hub {
             }
             self.0.wanted_rung.notified().await;
         }
+    }
+
+    /// Says whether what is known here may be out of date, because it cannot be read
+    /// anew. It stays what viewers are shown.
+    pub fn set_stale(&self, stale: bool) {
+        self.0
+            .stale
+            .send_if_modified(|was| std::mem::replace(was, stale) != stale);
+    }
+
+    pub(crate) fn stale(&self) -> watch::Receiver<bool> {
+        self.0.stale.subscribe()
     }
 
     /// Asks every socket to send its viewer elsewhere, spread over `within`.
@@ -214,7 +268,7 @@ impl Hub {
     ) {
         let known = {
             let mut topics = self.topics();
-            let followed = topics.entry(topic).or_default();
+            let followed = topics.followed.entry(topic).or_default();
             followed.viewers.insert(viewer, wake);
             if let (Some(Latest::At(value)), Some(since)) = (followed.latest.as_deref(), since)
                 && value.position.epoch.as_str() == since.e
@@ -236,22 +290,27 @@ impl Hub {
 
     pub(crate) fn unfollow(&self, topic: Topic, viewer: u64) {
         let mut topics = self.topics();
-        if let Some(followed) = topics.get_mut(&topic) {
-            followed.viewers.remove(&viewer);
-            if followed.viewers.is_empty() {
-                // Nobody keeps the value current from here on.
-                topics.remove(&topic);
+        let Some(followed) = topics.followed.get_mut(&topic) else {
+            return;
+        };
+        followed.viewers.remove(&viewer);
+        if followed.viewers.is_empty() {
+            // Nobody keeps the value current from here on.
+            if let Some(due) = followed.due_at {
+                topics.pace.forget(due, topic);
             }
+            topics.followed.remove(&topic);
         }
     }
 
     pub(crate) fn latest(&self, topic: Topic) -> Option<Arc<Latest>> {
         self.topics()
+            .followed
             .get(&topic)
             .and_then(|followed| followed.latest.clone())
     }
 
-    fn topics(&self) -> std::sync::MutexGuard<'_, HashMap<Topic, Followed>> {
+    fn topics(&self) -> std::sync::MutexGuard<'_, Topics> {
         // Each change of the map is one call, so a panic leaves it whole.
         self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -283,103 +342,47 @@ impl Followed {
         all.drain(..surplus);
         all.into()
     }
+}
 
-    fn tell(&mut self, latest: Latest) {
-        self.latest = Some(Arc::new(latest));
-        for wake in self.viewers.values() {
+impl Topics {
+    /// Tells the viewers of a topic that it has changed, now or when it is its turn;
+    /// whether it began to wait.
+    fn tell(&mut self, topic: Topic, urgent: bool, now: Instant) -> bool {
+        let Some(followed) = self.followed.get_mut(&topic) else {
+            return false;
+        };
+        if !urgent {
+            if followed.due_at.is_some() {
+                return false;
+            }
+            if let When::At(due) = self.pace.when(followed.told_at, now) {
+                followed.due_at = Some(due);
+                self.pace.wait(due, topic);
+                return true;
+            }
+        }
+        if let Some(due) = followed.due_at.take() {
+            self.pace.forget(due, topic);
+        }
+        followed.told_at = Some(now);
+        for wake in followed.viewers.values() {
             wake.notify_one();
         }
+        self.pace.told(followed.viewers.len(), now);
+        false
+    }
+
+    /// Tells of what is due; when there will be more.
+    fn tell_due(&mut self, now: Instant) -> Option<Instant> {
+        for topic in self.pace.take(now) {
+            if let Some(followed) = self.followed.get_mut(&topic) {
+                followed.due_at = None;
+                self.tell(topic, true, now);
+            }
+        }
+        self.pace.next()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use slipway_core::{AccountId, AccountProgress, Epoch, Seq};
-
-    use super::*;
-
-    fn at(epoch: i32, seq: i64) -> Position {
-        Position {
-            epoch: Epoch::new("t", epoch),
-            seq: Seq::new(seq).unwrap(),
-        }
-    }
-
-    fn nothing() -> Progress {
-        Progress::Account(AccountProgress {
-            uploads: vec![],
-            jobs: vec![],
-        })
-    }
-
-    fn known(hub: &Hub, topic: Topic) -> Option<(String, i64)> {
-        match hub.latest(topic).as_deref() {
-            Some(Latest::At(value)) => {
-                Some((value.position.epoch.to_string(), value.position.seq.get()))
-            }
-            _ => None,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_nobody_follows_is_not_kept() {
-        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
-        hub.publish(topic, at(0, 1), nothing());
-        assert!(hub.latest(topic).is_none());
-
-        hub.follow(topic, 1, Arc::default(), None);
-        assert_eq!(hub.wanted().await, [topic]);
-        hub.publish(topic, at(0, 1), nothing());
-        assert!(known(&hub, topic).is_some());
-
-        hub.unfollow(topic, 1);
-        assert!(hub.latest(topic).is_none() && !hub.is_followed());
-    }
-
-    #[test]
-    fn a_topic_never_goes_backwards_within_an_epoch() {
-        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
-        hub.follow(topic, 1, Arc::default(), None);
-
-        for (epoch, seq) in [(0, 5), (0, 4), (0, 5)] {
-            hub.publish(topic, at(epoch, seq), nothing());
-            assert_eq!(known(&hub, topic), Some(("t.0".to_owned(), 5)));
-        }
-
-        hub.publish(topic, at(1, 1), nothing());
-        assert_eq!(known(&hub, topic), Some(("t.1".to_owned(), 1)));
-    }
-
-    #[tokio::test]
-    async fn a_viewer_who_has_seen_more_makes_it_be_read_again() {
-        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
-        hub.follow(topic, 1, Arc::default(), None);
-        assert_eq!(hub.wanted().await, [topic]);
-        hub.publish(topic, at(0, 5), nothing());
-
-        let ahead: Since = "t.0:8".parse().unwrap();
-        hub.follow(topic, 2, Arc::default(), Some(&ahead));
-
-        assert_eq!(hub.wanted().await, [topic]);
-        assert!(hub.latest(topic).is_none(), "what is behind is not told");
-        hub.publish(topic, at(0, 8), nothing());
-        assert_eq!(known(&hub, topic), Some(("t.0".to_owned(), 8)));
-    }
-
-    #[tokio::test]
-    async fn every_viewer_is_woken() {
-        let (hub, topic) = (Hub::default(), Topic::Account(AccountId::new()));
-        let wakes: [Arc<Notify>; 2] = Default::default();
-        for (viewer, wake) in (1..).zip(&wakes) {
-            hub.follow(topic, viewer, Arc::clone(wake), None);
-        }
-
-        hub.publish(topic, at(0, 1), nothing());
-
-        for wake in &wakes {
-            tokio::time::timeout(Duration::from_secs(5), wake.notified())
-                .await
-                .unwrap();
-        }
-    }
-}
+mod tests;

@@ -17,6 +17,12 @@ mod description;
 mod events;
 mod frame;
 mod hub;
+#[cfg(test)]
+mod model;
+mod outlet;
+mod pace;
+#[cfg(test)]
+mod samples;
 mod socket;
 mod state;
 mod subscriptions;
@@ -25,12 +31,13 @@ pub mod testing;
 mod viewers;
 mod waits;
 mod watch;
+mod window;
 mod wire;
 
 pub use description::asyncapi;
 pub use events::events;
 pub use frame::Since;
 pub use hub::Hub;
-pub use socket::{Gatekeeper, SUBPROTOCOL, Verdict, serve};
+pub use socket::{Gatekeeper, SUBPROTOCOL, Standing, Upgraded, Verdict, serve};
 pub use waits::{NoPlace, Place, Waits};
 pub use watch::{News, Watch};

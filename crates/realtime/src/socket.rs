@@ -1,19 +1,23 @@
-//! One viewer's WebSocket: reads what they ask, sends what is news.
+//! One viewer's WebSocket: hears what they ask, answers, and ends it.
 //!
 //! It never awaits one viewer on behalf of another, and ends by itself when its
-//! viewer is gone, silent or unruly.
+//! viewer is gone, silent or unruly. News go another way: `outlet.rs`.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
+use actix_web::HttpResponse;
+use actix_web::body::MessageBody;
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, Session};
 use bytestring::ByteString;
 use futures_util::StreamExt;
 use slipway_core::Topic;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use crate::frame::{FromClient, FromServer, Limits, Reconnect, Refusal, Since, encode, together};
+use crate::frame::{FromClient, FromServer, Limits, Reason, Reconnect, Refusal, Since, encode};
 use crate::hub::Hub;
+use crate::outlet::{Outlet, Pull};
 use crate::subscriptions::{Subscriptions, TOPICS_MAX};
 use crate::viewers::{next_viewer, spread};
 use crate::wire::{MESSAGE_BYTES_MAX, OUT_OF_ORDER, code_of, whole_messages};
@@ -25,9 +29,6 @@ pub const SUBPROTOCOL: &str = "slipway.progress.v1";
 /// subscribes to everything it shows at once.
 const MESSAGES_PER_SECOND: u32 = 20;
 const MESSAGES_BURST: u32 = 2 * TOPICS_MAX as u32;
-
-/// News are sent at most this often; what changes in between is one change.
-pub(crate) const NEWS_EVERY: Duration = Duration::from_millis(50);
 
 /// The router closes what is silent for 55 s. Browsers answer a ping by
 /// themselves, in hidden tabs too.
@@ -42,16 +43,31 @@ const SEND_WAIT: Duration = SILENCE_MAX;
 /// When to ask again what could not be told: as long as a full pool takes to empty.
 const BUSY_AFTER_MS: u32 = 2000;
 
+/// What it takes to speak to a viewer: the answer to their upgrade, and both ends of
+/// the conversation.
+pub type Upgraded = (HttpResponse, Session, actix_ws::MessageStream);
+
 /// An answer of a [`Gatekeeper`]; `Err` when it cannot be told now.
-pub type Verdict = Pin<Box<dyn Future<Output = Result<bool, ()>>>>;
+pub type Verdict<T> = Pin<Box<dyn Future<Output = Result<T, ()>>>>;
+
+/// Who a viewer is, compared with who they were when this was last asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The same, with the same rights.
+    Same,
+    /// The same, with other rights.
+    Changed,
+    /// Nobody whom we know.
+    Nobody,
+}
 
 /// Knows what one viewer may do.
 pub trait Gatekeeper {
     /// Whether they may follow this topic.
-    fn may_follow(&self, topic: Topic) -> Verdict;
+    fn may_follow(&self, topic: Topic) -> Verdict<bool>;
 
-    /// Whether they are still who they were when they came in.
-    fn is_welcome(&self) -> Verdict;
+    /// Who they are now.
+    fn standing(&self) -> Verdict<Standing>;
 }
 
 /// Why a socket ends.
@@ -64,79 +80,88 @@ enum End {
 
 type Go = Result<(), End>;
 
-/// Serves one viewer until either side ends it. A broken socket is normal, so
-/// nothing comes back.
-pub async fn serve(
+/// Serves one viewer until either side ends it: the answer to their upgrade, and the
+/// task that goes with it, for the thread that answers. A broken socket is normal, so
+/// nothing comes of the task.
+pub fn serve(
     hub: Hub,
-    session: Session,
-    stream: actix_ws::MessageStream,
+    (response, session, stream): Upgraded,
     gatekeeper: Box<dyn Gatekeeper>,
-) {
+) -> (HttpResponse, impl Future<Output = ()>) {
     let viewer = next_viewer();
     let stream = whole_messages(stream);
+    let outlet = Rc::new(Outlet::new(Subscriptions::new(hub.clone(), viewer)));
+    let pulled = Rc::clone(&outlet);
+    let response = response.map_body(|_, said| Pull::new(said, pulled).boxed());
     let socket = Socket {
-        subscriptions: Subscriptions::new(hub.clone(), viewer),
-        session: session.clone(),
+        outlet,
+        session,
         gatekeeper,
+        rights_changed: false,
         heard_at: Instant::now(),
         allowance: MESSAGES_BURST,
         allowance_at: Instant::now(),
     };
-    if let End::Close(code, description) = socket.run(&hub, viewer, stream).await {
-        let reason = CloseReason {
-            code,
-            description: Some(description.to_owned()),
-        };
-        // Closed already: then there is nobody to tell.
-        let _closed = timeout(SEND_WAIT, session.close(Some(reason))).await;
-    }
+    (response, socket.run(hub, viewer, stream))
 }
 
 struct Socket {
-    subscriptions: Subscriptions,
+    outlet: Rc<Outlet>,
     session: Session,
     gatekeeper: Box<dyn Gatekeeper>,
+    /// What is followed has yet to be compared with the viewer's rights.
+    rights_changed: bool,
     heard_at: Instant,
     allowance: u32,
     allowance_at: Instant,
 }
 
 impl Socket {
-    async fn run(mut self, hub: &Hub, viewer: u64, mut stream: AggregatedMessageStream) -> End {
-        match self.talk(hub, viewer, &mut stream).await {
-            Ok(()) => End::Gone,
-            Err(end) => end,
+    async fn run(mut self, hub: Hub, viewer: u64, mut stream: AggregatedMessageStream) {
+        let ended = self.talk(&hub, viewer, &mut stream).await;
+        // Nobody is told anything from here on, and the hub need not know them.
+        self.outlet.subscriptions.borrow_mut().unfollow_all();
+        if let Err(End::Close(code, description)) = ended {
+            let reason = CloseReason {
+                code,
+                description: Some(description.to_owned()),
+            };
+            // Closed already: then there is nobody to tell.
+            let closing = Box::pin(self.session.close(Some(reason)));
+            let _closed = timeout(SEND_WAIT, closing).await;
         }
     }
 
     async fn talk(&mut self, hub: &Hub, viewer: u64, stream: &mut AggregatedMessageStream) -> Go {
-        self.send(hello(viewer)).await?;
-        let wake = self.subscriptions.wake();
+        Box::pin(self.send(hello(viewer))).await?;
+        self.outlet.open();
+        let mut stale = hub.stale();
+        if *stale.borrow_and_update() {
+            Box::pin(self.say_stale(true)).await?;
+        }
         let mut leave_at: Option<Instant> = None;
-        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        // Those who come together are not asked together.
+        let first = Instant::now() + spread(viewer, PING_EVERY);
+        let mut pings = interval_at(first, PING_EVERY);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // When to look for news; `None` until somebody says that there are some.
-        let mut news_at: Option<Instant> = None;
-        let mut newest_at = Instant::now();
         loop {
             tokio::select! {
                 message = stream.next() => match message {
                     None => return Ok(()),
-                    Some(message) => self.hear(message).await?,
+                    // What is rare is boxed here and below, for while a viewer is quiet,
+                    // which is nearly always, room for it would be kept: 1 KiB each.
+                    Some(message) => Box::pin(self.hear(message)).await?,
                 },
-                () = wake.notified(), if news_at.is_none() => news_at = Some(newest_at),
-                () = until(news_at) => {
-                    let frames = self.subscriptions.news();
-                    if !frames.is_empty() {
-                        self.send(together(&frames)).await?;
-                    }
-                    news_at = None;
-                    newest_at = Instant::now() + NEWS_EVERY;
+                _ = pings.tick() => Box::pin(self.ping()).await?,
+                // It lives as long as the hub, and the hub as long as this.
+                Ok(()) = stale.changed() => {
+                    let stale = *stale.borrow_and_update();
+                    Box::pin(self.say_stale(stale)).await?;
                 }
-                _ = pings.tick() => self.ping().await?,
                 within = hub.drained(), if leave_at.is_none() => {
                     let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-                    self.send(encode(&FromServer::Drain { within_ms })).await?;
+                    let drain = encode(&FromServer::Drain { within_ms });
+                    Box::pin(self.send(drain)).await?;
                     leave_at = Some(Instant::now() + spread(viewer, within));
                 }
                 () = until(leave_at) => return Err(End::Close(CloseCode::Restart, "this process is leaving")),
@@ -155,7 +180,10 @@ impl Socket {
                 self.spend()?;
                 within_time(self.session.pong(&bytes)).await
             }
-            Ok(AggregatedMessage::Pong(_)) => Ok(()),
+            Ok(AggregatedMessage::Pong(bytes)) => {
+                self.outlet.answer(&bytes);
+                Ok(())
+            }
             Ok(AggregatedMessage::Close(_)) => Err(End::Close(CloseCode::Normal, "")),
             Ok(AggregatedMessage::Binary(_)) => Err(End::Close(
                 CloseCode::Unsupported,
@@ -200,11 +228,11 @@ impl Socket {
             FromClient::Sub { id, topic, since } => self.sub(id, &topic, since).await,
             FromClient::Unsub { topic, .. } => {
                 if let Ok(topic) = topic.parse() {
-                    self.subscriptions.unfollow(topic);
+                    self.outlet.subscriptions.borrow_mut().unfollow(topic);
                 }
                 Ok(())
             }
-            FromClient::Ack { pos } if self.subscriptions.could_be(&pos) => Ok(()),
+            FromClient::Ack { pos } if self.outlet.subscriptions.borrow().could_be(&pos) => Ok(()),
             FromClient::Ack { .. } => Err(End::Close(
                 CloseCode::Other(4000),
                 "nobody was told so much; begin anew",
@@ -216,12 +244,13 @@ impl Socket {
         let unknown = (Refusal::UnknownTopic, "there is no such topic");
         let (code, msg) = match topic.parse() {
             Err(_) => unknown,
-            Ok(topic) if !self.subscriptions.has_room_for(topic) => {
+            Ok(topic) if !self.outlet.subscriptions.borrow().has_room_for(topic) => {
                 (Refusal::TooManyTopics, "follow fewer topics at once")
             }
             Ok(topic) => match self.gatekeeper.may_follow(topic).await {
                 Ok(true) => {
-                    self.subscriptions.follow(topic, id, since);
+                    let mut subscriptions = self.outlet.subscriptions.borrow_mut();
+                    subscriptions.follow(topic, id, since);
                     return Ok(());
                 }
                 // The same words for what is foreign and for what is not there.
@@ -252,17 +281,53 @@ impl Socket {
                 "nothing was heard for too long",
             ));
         }
-        // Somebody who signed out, or was shut out, is told so; a doubt is no reason.
-        if self.gatekeeper.is_welcome().await == Ok(false) {
-            return Err(End::Close(CloseCode::Other(4001), "sign in again"));
+        match self.gatekeeper.standing().await {
+            Ok(Standing::Nobody) => {
+                return Err(End::Close(CloseCode::Other(4001), "sign in again"));
+            }
+            Ok(Standing::Changed) => self.rights_changed = true,
+            // A doubt is no reason; it is asked again with the next ping.
+            Ok(Standing::Same) | Err(()) => {}
         }
-        within_time(self.session.ping(b"")).await?;
-        let pos = self.subscriptions.told();
-        self.send(encode(&FromServer::Hb { pos })).await
+        if self.rights_changed {
+            self.leave_what_is_closed().await?;
+        }
+        self.outlet.ask();
+        let pos = self.outlet.subscriptions.borrow().told();
+        self.send(encode(&FromServer::Hb { pos, stale: None }))
+            .await
     }
 
-    /// Hands a frame to the connection; waits while the viewer does not read, and
-    /// meanwhile nothing piles up: news are made when they can be sent.
+    async fn say_stale(&mut self, stale: bool) -> Go {
+        let pos = self.outlet.subscriptions.borrow().told();
+        let stale = Some(stale);
+        self.send(encode(&FromServer::Hb { pos, stale })).await
+    }
+
+    /// Ends what the viewer may follow no longer.
+    async fn leave_what_is_closed(&mut self) -> Go {
+        let followed = self.outlet.subscriptions.borrow().topics();
+        self.rights_changed = false;
+        for topic in followed {
+            match self.gatekeeper.may_follow(topic).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.outlet.subscriptions.borrow_mut().unfollow(topic);
+                    let topic = topic.to_string();
+                    let reason = Reason::Forbidden;
+                    let gone = FromServer::Gone {
+                        topic: &topic,
+                        reason,
+                    };
+                    self.send(encode(&gone)).await?;
+                }
+                Err(()) => self.rights_changed = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a frame to the connection; waits while the viewer does not read.
     async fn send(&mut self, text: ByteString) -> Go {
         within_time(self.session.text(text)).await
     }

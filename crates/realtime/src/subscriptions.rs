@@ -84,11 +84,28 @@ impl Subscriptions {
             .all(|(topic, s)| told.get(topic).is_none_or(|told| s <= told))
     }
 
-    /// The frames that bring the viewer up to date, at most a few a topic.
-    pub(crate) fn news(&mut self) -> Vec<ByteString> {
-        let mut frames = Vec::new();
+    /// Follows nothing any more.
+    pub(crate) fn unfollow_all(&mut self) {
+        for topic in std::mem::take(&mut self.topics).into_keys() {
+            self.hub.unfollow(topic, self.viewer);
+        }
+    }
+
+    /// Whatever is followed.
+    pub(crate) fn topics(&self) -> Vec<Topic> {
+        self.topics.keys().copied().collect()
+    }
+
+    /// The frames that bring the viewer up to date, at most a few a topic; no further
+    /// topics once there are so many bytes.
+    pub(crate) fn news(&mut self, bytes_max: usize) -> Vec<ByteString> {
+        let (mut frames, mut bytes) = (Vec::new(), 0);
         let mut gone = Vec::new();
         for (topic, told) in &mut self.topics {
+            if bytes >= bytes_max {
+                break;
+            }
+            let before = frames.len();
             match self.hub.latest(*topic).as_deref() {
                 None => {}
                 Some(Latest::Gone) => {
@@ -101,6 +118,10 @@ impl Subscriptions {
                 }
                 Some(Latest::At(value)) => tell(*topic, told, value, &mut frames),
             }
+            bytes += frames[before..]
+                .iter()
+                .map(|frame| frame.len())
+                .sum::<usize>();
         }
         for topic in gone {
             self.unfollow(topic);
@@ -139,20 +160,16 @@ fn tell(topic: Topic, told: &mut Told, value: &Value, frames: &mut Vec<ByteStrin
 
 impl Drop for Subscriptions {
     fn drop(&mut self) {
-        for topic in self.topics.keys() {
-            self.hub.unfollow(*topic, self.viewer);
-        }
+        self.unfollow_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use slipway_core::{
-        AccountId, AccountProgress, Epoch, JobId, JobKind, JobProgress, JobState, Position,
-        Progress, Seq, UploadId,
-    };
+    use slipway_core::{AccountId, JobId, JobKind, JobProgress, JobState, Progress, UploadId};
 
     use super::*;
+    use crate::samples::{at, list};
 
     struct Viewer {
         hub: Hub,
@@ -172,24 +189,13 @@ mod tests {
 
     impl Viewer {
         fn publish(&self, attempt: i32, seq: i64) {
-            let progress = Progress::Account(AccountProgress {
-                uploads: vec![],
-                jobs: vec![],
-            });
-            self.hub.publish(self.topic, at(attempt, seq), progress);
+            self.hub.publish(self.topic, at(attempt, seq), list(&[]));
         }
 
         /// The kinds of frames that are due, with `why` or `recovered` where they have one.
         fn news(&mut self) -> Vec<String> {
-            let frames = self.subscriptions.news();
+            let frames = self.subscriptions.news(usize::MAX);
             frames.iter().map(|frame| kind(frame)).collect()
-        }
-    }
-
-    fn at(attempt: i32, seq: i64) -> Position {
-        Position {
-            epoch: Epoch::new("t", attempt),
-            seq: Seq::new(seq).unwrap(),
         }
     }
 
@@ -249,14 +255,17 @@ mod tests {
         let kinds = |frames: Vec<ByteString>| -> Vec<String> {
             frames.iter().map(|frame| kind(frame)).collect()
         };
-        assert_eq!(kinds(subscriptions.news()), ["ok false", "snap new"]);
+        assert_eq!(
+            kinds(subscriptions.news(usize::MAX)),
+            ["ok false", "snap new"]
+        );
 
         publish(2, JobState::Running);
         publish(3, JobState::Running);
         publish(4, JobState::Done);
 
-        assert_eq!(kinds(subscriptions.news()), ["ev", "ev", "up"]);
-        assert_eq!(kinds(subscriptions.news()), Vec::<String>::new());
+        assert_eq!(kinds(subscriptions.news(usize::MAX)), ["ev", "ev", "up"]);
+        assert_eq!(kinds(subscriptions.news(usize::MAX)), Vec::<String>::new());
     }
 
     #[test]

@@ -89,6 +89,10 @@ impl Watch {
         }
     }
 
+    pub(crate) fn topic(&self) -> Topic {
+        self.topic
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }

@@ -13,14 +13,22 @@ use slipway_ingest::Ingest;
 use slipway_realtime::Hub;
 use tokio::time::{Instant, sleep_until};
 
-/// Changes made here are told at most this often; what changes in between is told
-/// once.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+/// Changes are read at most this often, those made here and those heard of together:
+/// twenty short transactions a second, whatever happens.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Changes made here are told to other processes at most this often; what changes in
+/// between is told once.
+const TELL_EVERY: Duration = Duration::from_millis(50);
 
 /// Followed topics are read this often though nobody rang: while we are
 /// listening, and while we cannot.
 const READ_EVERY: Duration = Duration::from_secs(10);
 const READ_EVERY_DEAF: Duration = Duration::from_millis(500);
+
+/// Viewers are told that what they see may be old once rows could not be read for so
+/// long: a restart of the database is often over before.
+const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// Bytes of one notification; the server takes 7999.
 const PAYLOAD_BYTES_MAX: usize = 7900;
@@ -36,6 +44,8 @@ pub(crate) struct Pump {
     listener: Listener,
     process: String,
     listening: bool,
+    /// Since when no rows could be read.
+    unread_since: Option<Instant>,
 }
 
 /// What to look at.
@@ -55,13 +65,15 @@ impl Pump {
             listener,
             process,
             listening: false,
+            unread_since: None,
         }
     }
 
     /// Pumps for as long as the process lives.
     pub(crate) async fn run(mut self) {
         let mut read_at = Instant::now() + READ_EVERY_DEAF;
-        let mut tell_at = Instant::now();
+        let (mut look_at, mut tell_at) = (Instant::now(), Instant::now());
+        let (mut changed, mut heard, mut untold) = (None, None, None);
         let (db, hub) = (self.db.clone(), self.hub.clone());
         loop {
             // Whoever sends here may have to be told that another process goes on.
@@ -69,39 +81,50 @@ impl Pump {
             self.listener.set_watched(watched);
             tokio::select! {
                 topics = hub.wanted() => self.show(topics).await,
-                changes = async { sleep_until(tell_at).await; db.doorbell().changed().await } => {
-                    tell_at = Instant::now() + TELL_EVERY;
-                    let hint = Hint::from(changes);
-                    self.look_at(&hint).await;
-                    self.tell(&hint).await;
-                }
-                heard = self.listener.next() => match heard {
+                changes = db.doorbell().changed() => note(changes, &mut changed, &mut untold),
+                said = self.listener.next() => match said {
                     Some(Heard::Payload(payload)) => {
                         if let Some(hint) = parse(&payload, &self.process) {
-                            self.yield_by(&hint).await;
-                            self.look_at(&hint).await;
+                            Hint::join(&mut heard, hint);
                         }
                     }
                     Some(Heard::Listening) => {
                         self.listening = true;
-                        self.yield_by(&Hint::Anything).await;
-                        self.look_at(&Hint::Anything).await;
+                        Hint::join(&mut heard, Hint::Anything);
                     }
-                    Some(Heard::Lost) => self.listening = false,
+                    Some(Heard::Lost) => {
+                        self.listening = false;
+                        read_at = read_at.min(Instant::now() + READ_EVERY_DEAF);
+                    }
                     None => return,
                 },
+                () = sleep_until(look_at), if changed.is_some() || heard.is_some() => {
+                    look_at = Instant::now() + LOOK_EVERY;
+                    if let Some(hint) = heard.take() {
+                        self.yield_by(&hint).await;
+                        Hint::join(&mut changed, hint);
+                    }
+                    if let Some(hint) = changed.take() {
+                        self.look_at(&hint).await;
+                    }
+                }
+                () = sleep_until(tell_at), if untold.is_some() => {
+                    tell_at = Instant::now() + TELL_EVERY;
+                    if let Some(hint) = untold.take() {
+                        self.tell(&hint).await;
+                    }
+                }
                 () = sleep_until(read_at) => {
-                    self.yield_by(&Hint::Anything).await;
-                    self.look_at(&Hint::Anything).await;
-                    let pause = if self.listening { READ_EVERY } else { READ_EVERY_DEAF };
-                    read_at = Instant::now() + pause;
+                    Hint::join(&mut heard, Hint::Anything);
+                    let well = self.listening && self.unread_since.is_none();
+                    read_at = Instant::now() + if well { READ_EVERY } else { READ_EVERY_DEAF };
                 }
             }
         }
     }
 
     /// Shows viewers what has changed, as far as they follow it.
-    async fn look_at(&self, hint: &Hint) {
+    async fn look_at(&mut self, hint: &Hint) {
         let topics = match hint {
             Hint::Of(topics) => self.hub.followed_of(topics),
             Hint::Anything => self.hub.followed(),
@@ -122,12 +145,24 @@ impl Pump {
         }
     }
 
-    async fn show(&self, topics: Vec<Topic>) {
+    async fn show(&mut self, topics: Vec<Topic>) {
         if topics.is_empty() {
             return;
         }
-        match self.db.progress_read(topics).await {
+        let began = *self.unread_since.get_or_insert_with(Instant::now);
+        let reading = self.db.progress_read(topics);
+        tokio::pin!(reading);
+        let read = tokio::select! {
+            read = &mut reading => read,
+            () = sleep_until(began + STALE_AFTER) => {
+                self.hub.set_stale(true);
+                reading.await
+            }
+        };
+        match read {
             Ok(states) => {
+                self.unread_since = None;
+                self.hub.set_stale(false);
                 for (topic, state) in states {
                     match state {
                         TopicState::At(position, progress) => {
@@ -152,11 +187,29 @@ impl Pump {
     }
 }
 
-impl From<Changes> for Hint {
-    fn from(changes: Changes) -> Self {
-        match changes {
-            Changes::Of(topics) => Self::Of(topics),
-            Changes::OfAnything => Self::Anything,
+impl Hint {
+    /// Adds `more` to what is known.
+    fn join(known: &mut Option<Self>, more: Self) {
+        match (known.as_mut(), more) {
+            (Some(Self::Of(topics)), Self::Of(more)) => topics.extend(more),
+            (Some(Self::Anything), _) => {}
+            (_, Self::Of(more)) if more.is_empty() => {}
+            (_, more) => *known = Some(more),
+        }
+    }
+}
+
+/// Takes note of changes made here: what is to be read anew, and what is to be told.
+fn note(changes: Changes, changed: &mut Option<Hint>, untold: &mut Option<Hint>) {
+    match changes {
+        Changes::Of { topics, claimed } => {
+            Hint::join(changed, Hint::Of(topics.clone()));
+            Hint::join(untold, Hint::Of(topics));
+            Hint::join(untold, Hint::Of(claimed));
+        }
+        Changes::OfAnything => {
+            Hint::join(changed, Hint::Anything);
+            Hint::join(untold, Hint::Anything);
         }
     }
 }
@@ -213,6 +266,29 @@ mod tests {
             read.extend(topics);
         }
         assert_eq!(Hint::Of(read), hint);
+    }
+
+    #[test]
+    fn what_is_taken_over_is_told_and_not_read_anew() {
+        let (topic, other) = (
+            Topic::Upload(UploadId::new()),
+            Topic::Upload(UploadId::new()),
+        );
+        let (mut changed, mut untold) = (None, None);
+        let of = |topics: &[Topic]| BTreeSet::from_iter(topics.iter().copied());
+
+        for (topics, claimed) in [(&[][..], &[other][..]), (&[topic], &[])] {
+            let (topics, claimed) = (of(topics), of(claimed));
+            note(Changes::Of { topics, claimed }, &mut changed, &mut untold);
+        }
+
+        assert_eq!(changed, Some(Hint::Of(of(&[topic]))));
+        assert_eq!(untold, Some(Hint::Of(of(&[topic, other]))));
+        note(Changes::OfAnything, &mut changed, &mut untold);
+        assert_eq!(
+            (changed, untold),
+            (Some(Hint::Anything), Some(Hint::Anything))
+        );
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) async fn run(opened: &Opened) -> anyhow::Result<()> {
             })?;
     tracing::info!("listening on http://{}", server.address());
     let listener = Listener::start(&opened.database).context("starting to listen")?;
+    let pacing = hub.clone();
+    rt::spawn(async move { pacing.pace().await });
     let pumping = rt::spawn(Pump::new(db, hub, ingest.clone(), listener).run());
     let stop = Stop::new();
     let working = opened.settings.jobs.inline.then(|| {

@@ -87,9 +87,25 @@ impl Anybody {
 
 /// Who makes a request; nobody, if what they show is not (or no longer) good.
 pub(crate) async fn identify(request: &HttpRequest) -> Result<Option<Caller>, ApiError> {
+    let Some(shown) = shown(request)? else {
+        return Ok(None);
+    };
+    let caller = shown.caller(State::of(request)?).await?;
+    let is_token = matches!(shown, Shown::Token(_));
+    Ok(caller.filter(|caller| is_token || is_meant(request, caller)))
+}
+
+/// What somebody shows to prove who they are. It can be asked again after the request.
+pub(crate) enum Shown {
+    Token(Token),
+    Session(Token),
+}
+
+/// What a request shows; refused where a browser bears it for another site.
+pub(crate) fn shown(request: &HttpRequest) -> Result<Option<Shown>, ApiError> {
     let state = State::of(request)?;
     if let Some(token) = bearer(request) {
-        return Ok(state.ingest.caller_by_token(&token).await?);
+        return Ok(Some(Shown::Token(token)));
     }
     let Some(token) = cookie::token(request, &state.settings.sessions) else {
         return Ok(None);
@@ -97,8 +113,17 @@ pub(crate) async fn identify(request: &HttpRequest) -> Result<Option<Caller>, Ap
     if needs_proof(request) && !is_proven(request) {
         return Err(ApiError::cross_site());
     }
-    let caller = state.ingest.caller_by_session(&token).await?;
-    Ok(caller.filter(|caller| is_meant(request, caller)))
+    Ok(Some(Shown::Session(token)))
+}
+
+impl Shown {
+    /// Whom it proves; nobody, if it is not (or no longer) good.
+    pub(crate) async fn caller(&self, state: &State) -> anyhow::Result<Option<Caller>> {
+        match self {
+            Self::Token(token) => state.ingest.caller_by_token(token).await,
+            Self::Session(token) => state.ingest.caller_by_session(token).await,
+        }
+    }
 }
 
 /// Whether a page that says for whom it was served means this caller: another tab of

@@ -2,12 +2,15 @@
 //!
 //! It never installs a signal handler; when to leave is decided by the binary.
 
+use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpServer;
 use actix_web::dev::ServerHandle;
+#[cfg(target_os = "linux")]
+use actix_web::rt::net::TcpStream;
 use slipway_config::Settings;
 use slipway_ingest::Ingest;
 use slipway_realtime::{Hub, Waits};
@@ -36,6 +39,18 @@ const BACKLOG: u32 = 4096;
 
 /// Blocking threads of a worker. They hash: more than cores would only wait.
 const BLOCKING_THREADS: usize = 4;
+
+/// Bytes that the kernel takes beyond what it can send (TCP_NOTSENT_LOWAT), as many as
+/// we gather for one write. Its own limit, 4 MiB, holds twenty thousand values that are
+/// long out of date for a viewer who reads slowly.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES_MAX: u32 = 32 * 1024;
+
+/// How long bytes may lie unacknowledged or unsent before the kernel gives a connection
+/// up (TCP_USER_TIMEOUT): one whose peer reads nothing would hold its memory for ever.
+/// More than the 55 s after which the router cuts what is silent.
+#[cfg(target_os = "linux")]
+const UNHEARD_MAX: Duration = Duration::from_secs(90);
 
 /// A running server.
 pub struct Server {
@@ -97,6 +112,7 @@ pub fn serve(
         .client_request_timeout(HEADERS_WAIT)
         .shutdown_timeout(SHUTDOWN_SECONDS)
         .disable_signals()
+        .on_connect(|connection, _| tune(connection))
         .listen(listener)?
         .run();
     let server = Server {
@@ -107,6 +123,20 @@ pub fn serve(
     };
     Ok((server, running))
 }
+
+/// Sets what a connection needs beyond the kernel's defaults. A connection that does not
+/// take it works without.
+#[cfg(target_os = "linux")]
+fn tune(connection: &dyn Any) {
+    if let Some(stream) = connection.downcast_ref::<TcpStream>() {
+        let socket = socket2::SockRef::from(stream);
+        let _refused = socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
+        let _refused = socket.set_tcp_user_timeout(Some(UNHEARD_MAX));
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tune(_: &dyn Any) {}
 
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;

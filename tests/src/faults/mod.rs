@@ -3,12 +3,14 @@
 //!
 //! They never judge by time; what was promised is compared with what is there.
 
+mod drain;
 mod ends;
 mod flood;
 mod kills;
 mod sender;
 mod two;
 
+pub use drain::{Drain, Drained};
 pub use ends::{Ended, Ends};
 pub use flood::{Flood, Flooded};
 pub use kills::{Killed, Kills};

@@ -1,6 +1,10 @@
 //! Progress is the row; notifications are hints about it.
 
+use diesel::connection::SimpleConnection;
+
 use super::*;
+use crate::connect::connect;
+use crate::listen::hears_itself;
 
 #[tokio::test]
 async fn progress_is_the_row_and_its_position_rises_with_every_change() {
@@ -62,6 +66,18 @@ async fn a_notification_reaches_another_process_and_carries_its_payload() {
 }
 
 #[tokio::test]
+async fn a_connection_that_notifications_do_not_reach_is_found_out() {
+    let bench = bench().await;
+    let mut connection = connect(bench.database.approved()).unwrap().connection;
+    assert!(hears_itself(&mut connection, Duration::from_secs(30)).unwrap());
+
+    // In a transaction nothing is delivered, as by whatever keeps sessions to itself.
+    connection.batch_execute("BEGIN").unwrap();
+
+    assert!(!hears_itself(&mut connection, Duration::from_millis(100)).unwrap());
+}
+
+#[tokio::test]
 async fn a_lost_listening_connection_is_made_again() {
     let bench = bench().await;
     let mut listener = Listener::start(bench.database.approved()).unwrap();
@@ -98,7 +114,7 @@ async fn the_doorbell_rings_after_a_change_and_not_without_one() {
         .await
         .unwrap();
 
-    let Changes::Of(topics) = bench.db.doorbell().changed().await else {
+    let Changes::Of { topics, .. } = bench.db.doorbell().changed().await else {
         panic!("overflow")
     };
     assert_eq!(topics.into_iter().collect::<Vec<_>>(), [Topic::Upload(id)]);

@@ -2,14 +2,17 @@
 //!
 //! Who may come in is decided before the upgrade, and for every topic again.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, rt, web};
 use slipway_core::{Action, Topic};
 use slipway_ingest::Caller;
-use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Verdict, asyncapi, serve};
+use slipway_realtime::{Gatekeeper, SUBPROTOCOL, Standing, Verdict, asyncapi, serve};
 
 use crate::app::State;
-use crate::caller::{Proven, identify};
+use crate::caller::{Proven, Shown, shown};
 use crate::error::ApiError;
 
 /// Upgrades the connection and serves it.
@@ -26,7 +29,7 @@ pub(crate) async fn live(
             format!("offer the WebSocket subprotocol {SUBPROTOCOL}"),
         ));
     }
-    let (response, session, stream) =
+    let upgraded =
         actix_ws::handle_with_protocols(&request, body, &[SUBPROTOCOL]).map_err(|error| {
             ApiError::new(
                 StatusCode::BAD_REQUEST,
@@ -35,8 +38,9 @@ pub(crate) async fn live(
             )
         })?;
     let hub = state.hub.clone();
-    let door = Door::new(state, caller, request);
-    rt::spawn(serve(hub, session, stream, Box::new(door)));
+    let door = Door::new(state, caller, &request)?;
+    let (response, talk) = serve(hub, upgraded, Box::new(door));
+    rt::spawn(talk);
     Ok(response)
 }
 
@@ -48,23 +52,30 @@ pub(crate) async fn describe() -> HttpResponse {
 /// Keeps the door for one viewer.
 pub(super) struct Door {
     state: web::Data<State>,
-    caller: Caller,
-    request: HttpRequest,
+    /// As they were when last asked.
+    caller: Rc<RefCell<Caller>>,
+    shown: Rc<Shown>,
 }
 
 impl Door {
-    pub(super) fn new(state: web::Data<State>, caller: Caller, request: HttpRequest) -> Self {
-        Self {
+    /// Keeps what the request shows and not the request: its headers would stay in
+    /// memory for as long as the viewer does.
+    pub(super) fn new(
+        state: web::Data<State>,
+        caller: Caller,
+        request: &HttpRequest,
+    ) -> Result<Self, ApiError> {
+        Ok(Self {
             state,
-            caller,
-            request,
-        }
+            caller: Rc::new(RefCell::new(caller)),
+            shown: Rc::new(shown(request)?.ok_or_else(ApiError::not_signed_in)?),
+        })
     }
 }
 
 impl Gatekeeper for Door {
-    fn may_follow(&self, topic: Topic) -> Verdict {
-        let (state, caller) = (self.state.clone(), self.caller.clone());
+    fn may_follow(&self, topic: Topic) -> Verdict<bool> {
+        let (state, caller) = (self.state.clone(), self.caller.borrow().clone());
         Box::pin(async move {
             state
                 .ingest
@@ -79,14 +90,21 @@ impl Gatekeeper for Door {
         })
     }
 
-    fn is_welcome(&self) -> Verdict {
-        let (request, id) = (self.request.clone(), self.caller.id());
+    fn standing(&self) -> Verdict<Standing> {
+        let (shown, known) = (Rc::clone(&self.shown), Rc::clone(&self.caller));
+        let state = self.state.clone();
         Box::pin(async move {
-            match identify(&request).await {
-                Ok(caller) => Ok(caller.is_some_and(|caller| caller.id() == id)),
-                // It could not be told; the next time will do.
-                Err(_) => Err(()),
-            }
+            // What could not be told will be the next time.
+            let found = shown.caller(&state).await.or(Err(()))?;
+            let mut known = known.borrow_mut();
+            Ok(match found {
+                Some(caller) if caller == *known => Standing::Same,
+                Some(caller) if caller.id() == known.id() => {
+                    *known = caller;
+                    Standing::Changed
+                }
+                _ => Standing::Nobody,
+            })
         })
     }
 }

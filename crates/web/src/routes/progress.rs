@@ -83,7 +83,7 @@ pub(crate) async fn stream(
     // An id that is none of ours is no reason to send nobody anything.
     let since = since.and_then(|id| id.to_str().ok()?.parse().ok());
     let (watch, place) = enter(&state, &caller, &topic, since).await?;
-    let text = events(watch, Box::new(Door::new(state, caller, request)));
+    let text = events(watch, Box::new(Door::new(state, caller, &request)?));
     let body = text.map(move |text| {
         let _kept_to_the_end = &place;
         Ok::<_, actix_web::Error>(text)

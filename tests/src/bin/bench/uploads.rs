@@ -461,7 +461,7 @@ fn statements(store: &str, source: &Source) -> Result<Option<(&'static str, f64,
     clippy::disallowed_methods,
     reason = "a test program has no configuration to read"
 )]
-fn server_log() -> Option<PathBuf> {
+pub(crate) fn server_log() -> Option<PathBuf> {
     std::env::var_os("SLIPWAY_PG_LOG").map(PathBuf::from)
 }
 
