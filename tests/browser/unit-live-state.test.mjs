@@ -186,6 +186,14 @@ class Model {
   }
 }
 
+test('a page hears when the server cannot read anything newer, and when it can again', () => {
+  const client = new LiveState();
+  client.follow(TOPIC);
+  assert.equal(client.receive({ t: 'hb', pos: {} }).stale, undefined);
+  assert.equal(client.receive({ t: 'hb', pos: {}, stale: true }).stale, true);
+  assert.equal(client.receive([{ t: 'hb', pos: {}, stale: false }]).stale, false);
+});
+
 test('over a network that loses, doubles and reorders, what is shown was true, and ends as the truth', () => {
   for (let seed = 1; seed <= 300; seed += 1) {
     const random = chance(seed);

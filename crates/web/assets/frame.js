@@ -2,12 +2,12 @@
 //
 // Only puts given words on the page; never decides what to say.
 
-/** @import {LiveStatus} from './live-line.js' */
+/** @import {Liveness} from './live.js' */
 
 /** Gap between clearing and filling the live region: readers announce a change, and several at once are one. */
 const ANNOUNCE_GAP_MS = 150;
 
-/** @type {Record<LiveStatus | 'behind', string>} */
+/** @type {Record<Liveness, string>} */
 const LIVE_WORDS = {
   connecting: 'Connecting',
   live: 'Live',
@@ -44,7 +44,7 @@ export function wireAccountMenu() {
   });
 }
 
-/** @param {LiveStatus | 'behind'} status */
+/** @param {Liveness} status */
 export function showLive(status) {
   const mark = need('[data-live]');
   mark.dataset.status = status;

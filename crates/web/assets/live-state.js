@@ -9,7 +9,10 @@
  *   | {t: 'ack', pos: Record<string, number>}} ClientFrame */
 /** @typedef {{topic: string, data: LiveData | null, reason: string}} Change `data` null: the topic is gone */
 /** @typedef {{topic: string, afterMs: number}} Later a topic to ask for again after a while */
-/** @typedef {{send: ClientFrame[], changes: Change[], later: Later[]}} Outcome */
+/**
+ * `stale`: the server has begun, or ceased, to be unable to read anything newer.
+ * @typedef {{send: ClientFrame[], changes: Change[], later: Later[], stale?: boolean}} Outcome
+ */
 
 /**
  * One topic. `e` is null until a first snapshot; `asked` is true between a `sub` and its answer,
@@ -105,7 +108,10 @@ export class LiveState {
       case 'ok': this.#ok(frame); break;
       case 'gone': this.#gone(frame.topic, String(frame.reason ?? ''), out); break;
       case 'err': this.#err(frame, out); break;
-      case 'hb': this.#heartbeat(frame.pos ?? {}, out); break;
+      case 'hb':
+        this.#heartbeat(frame.pos ?? {}, out);
+        if (typeof frame.stale === 'boolean') out.stale = frame.stale;
+        break;
     }
   }
 

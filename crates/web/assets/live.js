@@ -11,6 +11,7 @@ import { LiveState } from './live-state.js';
 import { SharedLine, canShare } from './live-tabs.js';
 
 /** @typedef {(data: LiveData | null, reason: string) => void} Listener */
+/** @typedef {LiveStatus | 'behind'} Liveness how a page stands; behind, when the server itself hears nothing new */
 
 /** Tabs share a connection, so each counts from a place of its own: 2^32 places of 2^20 numbers. */
 const PLACES = 2 ** 32;
@@ -18,12 +19,13 @@ const NUMBERS = 2 ** 20;
 
 export class Live {
   /**
-   * @param {{url: string, onStatus: (status: LiveStatus) => void, signedIn: () => Promise<boolean>}} options
+   * @param {{url: string, onStatus: (status: Liveness) => void, signedIn: () => Promise<boolean>}} options
    */
   constructor({ url, onStatus, signedIn }) {
     this.state = new LiveState(Math.floor(Math.random() * PLACES) * NUMBERS);
     /** @type {Map<string, Listener>} */
     this.listeners = new Map();
+    this.onStatus = onStatus;
     const account = document.body.dataset.viewer ?? '';
     /** @type {LineEvents} */
     const events = {
@@ -78,6 +80,7 @@ export class Live {
   /** @param {unknown} message */
   #heard(message) {
     const out = this.state.receive(message);
+    if (out.stale !== undefined) this.onStatus(out.stale ? 'behind' : 'live');
     for (const change of out.changes) this.#tell(change);
     for (const { topic, afterMs } of out.later) {
       setTimeout(() => this.#send(this.state.askAgain(topic)), afterMs);

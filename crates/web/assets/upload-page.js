@@ -42,7 +42,7 @@ export class UploadPage {
     this.live.start();
   }
 
-  /** @param {import('./live-line.js').LiveStatus} status */
+  /** @param {import('./live.js').Liveness} status */
   #liveStatus(status) {
     showLive(status);
     if (status !== 'waiting') return;
@@ -53,7 +53,6 @@ export class UploadPage {
 
   /** @param {import('./types.js').LiveData} data */
   #heard(data) {
-    if (data.stale !== undefined) showLive(data.stale ? 'behind' : 'live');
     const before = this.upload.state;
     Object.assign(this.upload, uploadFromLive(data));
     this.view.show(this.upload);

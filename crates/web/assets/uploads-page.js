@@ -51,10 +51,7 @@ export class UploadsPage {
       rows: this.rows,
       expected: (name) => this.queue.entries.some((entry) => !entry.id && entry.transfer !== null && sameName(entry.file.name, name)),
       onState: (row, before) => this.#stateChanged(row, before),
-      onData: (data) => {
-        if (data.stale !== undefined) showLive(data.stale ? 'behind' : 'live');
-        this.#showSum();
-      },
+      onData: () => this.#showSum(),
     });
     this.cursor = '';
     /** @type {HTMLElement | null} */
@@ -185,7 +182,7 @@ export class UploadsPage {
     this.signInNotice = null;
   }
 
-  /** @param {import('./live-line.js').LiveStatus} status */
+  /** @param {import('./live.js').Liveness} status */
   #liveStatus(status) {
     showLive(status);
     if (status === 'waiting') this.#forgetRates();
