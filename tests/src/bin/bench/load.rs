@@ -133,13 +133,13 @@ fn send_some(
             let length = load.request_bytes.min(load.file_bytes - start);
             let head = match to {
                 Receiver::Slipway(..) => format!(
-                    "PATCH {place} HTTP/1.1\r\nHost: bench\r\nTus-Resumable: 1.0.0\r\n\
+                    "PATCH {place} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\n\
                      Upload-Offset: {start}\r\nContent-Type: {}\r\nContent-Length: {length}\r\n\r\n",
                     slipway_tests::CHUNK_TYPE
                 ),
                 Receiver::Sink(_) => {
                     format!(
-                        "PUT {place} HTTP/1.1\r\nHost: bench\r\nContent-Length: {length}\r\n\r\n"
+                        "PUT {place} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
                     )
                 }
             };
@@ -167,7 +167,7 @@ impl Connection {
 
     fn create(&mut self, token: &str, length: usize) -> Result<String> {
         let head = format!(
-            "POST /files/ HTTP/1.1\r\nHost: bench\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {length}\r\n\
+            "POST /files/ HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {length}\r\n\
              Authorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
         );
         let answer = self.request(&head, std::iter::empty(), 201)?;
